@@ -1,0 +1,125 @@
+/* The WebSocket door (libwebsockets on our loop): a server for TCP and unix sockets that also answers
+ * plain HTTP on the same port, a client, and a pair joined in memory. Loop thread only.
+ *
+ * Output path (design.md section 4): frames are made once with their header, queued as references, and
+ * all queued frames of a connection leave in one write; where nothing is pending an event leaves at
+ * once. No permessage-deflate. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/io/op.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+struct ws;        /* one connection, server or client side */
+struct ws_server; /* one listening set */
+
+#define WS_CLOSE_REASON_MAX 120 /* bytes, cut at a UTF-8 boundary; protocol.md 1.3 */
+
+enum ws_transport { WS_TCP, WS_UNIX, WS_PAIR };
+
+/* Who is at the other end of the socket, by the kernel's word only. */
+struct ws_peer {
+    enum ws_transport transport;
+    struct sockaddr_storage remote, local; /* TCP */
+    uint32_t uid;                          /* UNIX: SO_PEERCRED; else UINT32_MAX */
+    int32_t pid;                           /* UNIX; else 0 */
+    int fd;                                /* borrowed; -1 for a pair */
+    bool tls;
+};
+
+/* A request head: the upgrade, or plain HTTP. Valid during the callback only. */
+struct ws_request {
+    const struct ws_peer *peer;
+    const char *method; /* "GET" */
+    const char *path;   /* decoded path without the query */
+    const char *query;  /* raw, "" when absent */
+    const void *head;   /* for ws_header */
+};
+/* Value of a header (lower-case name), NULL when absent. A name given twice joins with ", ". */
+const char *ws_header(const struct ws_request *request, const char *name);
+
+/* What a connection tells its owner. arg is the owner's. None is called from inside a ws_* call.
+ * closed is the last call (also after ws_close); code 1006 when the other side just vanished. */
+struct ws_events {
+    void (*message)(struct ws *ws, void *arg, const char *text, size_t length); /* whole messages */
+    void (*drained)(struct ws *ws, void *arg); /* output went from something to nothing; optional */
+    void (*pong)(struct ws *ws, void *arg);    /* optional */
+    void (*closed)(struct ws *ws, void *arg, uint16_t code, const char *reason);
+};
+
+/* One plain HTTP exchange; ends with http_reply exactly once (the door answers 500 if dropped). */
+struct http_exchange;
+const struct ws_request *http_request(const struct http_exchange *x);
+/* The request body, already whole (server.http_body_max); "" when there is none. */
+const char *http_body(const struct http_exchange *x, size_t *ret_length);
+/* headers: "name: value\r\n…" or NULL. body is referenced. The exchange is gone afterwards. */
+void http_reply(struct http_exchange *x, int status, const char *content_type, const char *headers,
+                struct bytes *body);
+
+struct ws_server_config {
+    void *arg;
+    /* 0 to accept the upgrade, else the HTTP status to refuse it with (a short body says why). */
+    int (*upgrade)(void *arg, const struct ws_request *request);
+    /* An accepted connection: return the events and owner's arg; valid from now on. */
+    void (*open)(void *arg, struct ws *ws, const struct ws_request *request,
+                 const struct ws_events **ret_events, void **ret_arg);
+    void (*http)(void *arg, struct http_exchange *x); /* NULL: 404 */
+
+    const char *host;      /* "127.0.0.1", "::1", "0.0.0.0"; NULL with unix_path */
+    int port;              /* 0: any free one */
+    const char *unix_path; /* a stream socket made with mode; a dead leftover is replaced */
+    uint32_t unix_mode;
+    const char *tls_certificate, *tls_key; /* files; NULL: plain */
+    size_t message_max;        /* inbound message ceiling once ws_set_message_max was not called */
+    size_t output_max;         /* bytes queued per connection; see ws_send */
+    int half_open_max;         /* connections that have not finished the HTTP head */
+    int64_t head_timeout_ms;
+    size_t http_body_max;
+};
+
+/* 0, or negative and a fault that names the address and who holds it when that can be told. */
+int ws_listen(struct loop *loop, const struct ws_server_config *config, struct ws_server **ret,
+              struct fault *reterr_fault);
+int ws_server_port(const struct ws_server *server);
+/* Stops accepting; open connections live on until closed. */
+void ws_server_stop(struct ws_server *server);
+/* Everything closed at once; closed callbacks run before it returns. NULL ok. */
+struct ws_server *ws_server_free(struct ws_server *server);
+
+/* Where a client goes. host is resolved by uv_getaddrinfo first (never on the loop). */
+struct ws_target {
+    const char *host;
+    int port;
+    const char *unix_path; /* instead of host and port */
+    const char *path;      /* "/" */
+    bool tls;
+    const char *pin;       /* SHA-256 of the leaf certificate, hex; NULL: system trust decides */
+    const char *origin;    /* NULL: none */
+    size_t message_max, output_max;
+};
+/* op ends 0 when the connection is open; events may come from then on. *ret_ws is set at once and is
+ * owned by the door; the caller may ws_close it at any time. Fault: DNS, refused, TLS, HTTP status. */
+void ws_connect(struct op *op, const struct ws_target *target, const struct ws_events *events, void *arg,
+                struct ws **ret_ws);
+
+/* Two ends joined in memory: what one sends the other receives on a later turn. */
+void ws_pair(struct loop *loop, size_t output_max, struct ws **ret_a, struct ws **ret_b);
+void ws_set_events(struct ws *ws, const struct ws_events *events, void *arg);
+
+/* Queue one text message: head is copied, tail (NULL allowed) is referenced, the message is head then
+ * tail. -ERR_FULL when the connection's output_max would be passed (nothing is queued), -ERR_CLOSED
+ * after a close. */
+int ws_send(struct ws *ws, const void *head, size_t head_length, struct bytes *tail);
+size_t ws_queued(const struct ws *ws);          /* bytes not yet given to the kernel */
+size_t ws_output_total(void);                   /* the same over all connections of the process */
+void ws_ping(struct ws *ws);
+/* Sends what is queued and the close frame, waits at most 2 s for the peer's, then closed() runs. */
+void ws_close(struct ws *ws, uint16_t code, const char *reason);
+/* Drops the queue and the socket; closed() runs on a later turn. */
+void ws_abort(struct ws *ws);
+void ws_pause(struct ws *ws, bool paused);      /* stop and restart reading */
+void ws_set_message_max(struct ws *ws, size_t bytes); /* over it: close 1009 */
+const struct ws_peer *ws_peer(const struct ws *ws);
+int64_t ws_last_read(const struct ws *ws);      /* loop_now() of the last bytes that came in */

@@ -1,0 +1,150 @@
+/* The store: SQLite in WAL mode. One writer thread with group commit, one reader thread. Everything
+ * here is called on the loop thread; nothing here blocks except store_open, store_close and the
+ * *_each calls, which run before the loop does. design.md section 6. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/io/op.h"
+
+struct store;
+struct store_batch;
+
+/* At most so many batches wait for the writer; past it a commit ends with -ERR_BUSY. */
+#define STORE_QUEUE_MAX 65536
+
+struct store_config {
+    const char *path;        /* culvert.db; made with mode 0600. ":memory:" for tests */
+    const char *vfs;         /* NULL: the default; tests give their power-cut VFS */
+    const char *synchronous; /* NULL: "FULL" */
+    int64_t log_max_bytes, log_max_age_ms, log_max_rows; /* 0: 256 MiB, 30 days, 1,000,000 */
+};
+
+/* Opens, migrates, recovers, appends this start's term. Failure: a fault with cause and remedy (not
+ * writable, damaged, made by a newer version). */
+int store_open(struct loop *loop, const struct store_config *config, struct store **ret,
+               struct fault *reterr_fault);
+/* Commits what is queued, ends every op, joins the threads. NULL ok; returns NULL. */
+struct store *store_close(struct store *store);
+
+enum store_state { STORE_OK, STORE_FULL, STORE_DAMAGED, STORE_FAILING };
+enum store_state store_state(const struct store *store); /* what health says */
+const char *store_state_text(const struct store *store); /* sentence for a person, "" when OK */
+
+/* ---- writing: a batch is one atomic step; batches commit in the order given ---- */
+
+struct store_batch *store_batch(struct store *store) MUSTCHECK;
+void store_batch_free(struct store_batch *batch); /* only one that is not committed */
+/* Takes the batch. op (prepared by op_init; NULL: nobody waits) ends 0 when it is on disk, else
+ * -ERR_FULL (disk), -ERR_IO, -ERR_CORRUPT, -ERR_BUSY, and then nothing of the batch happened. */
+void store_commit(struct store_batch *batch, struct op *op);
+
+/* All strings below are copied. NULL where a member may be absent. Lists are JSON array texts. */
+
+struct store_device {
+    const char *device_id, *public_key, *display_name, *platform, *device_family, *client_id,
+        *client_mode, *roles, *scopes, *remote_ip, *approved_via, *last_seen_reason, *node;
+    /* node: JSON record of the node command surface, NULL for operators */
+    int64_t created_at, approved_at, last_seen_at;
+};
+void store_device_put(struct store_batch *batch, const struct store_device *device);
+void store_device_remove(struct store_batch *batch, const char *device_id); /* and its tokens */
+typedef void store_device_fn(void *arg, const struct store_device *device);
+int store_device_each(struct store *store, store_device_fn *fn, void *arg);
+
+struct store_token {
+    const char *device_id, *role, *hash, *scopes; /* hash: SHA-256 hex of the token, never the token */
+    int64_t created_at, rotated_at, revoked_at, last_used_at; /* 0: never */
+};
+void store_token_put(struct store_batch *batch, const struct store_token *token);
+typedef void store_token_fn(void *arg, const struct store_token *token);
+int store_token_each(struct store *store, store_token_fn *fn, void *arg);
+
+struct store_pairing {
+    const char *request_id, *device_id, *record; /* record: the pending request as JSON */
+    int64_t created_at, expires_at;
+};
+void store_pairing_put(struct store_batch *batch, const struct store_pairing *pairing);
+void store_pairing_remove(struct store_batch *batch, const char *request_id);
+typedef void store_pairing_fn(void *arg, const struct store_pairing *pairing);
+int store_pairing_each(struct store *store, store_pairing_fn *fn, void *arg);
+
+struct store_session {
+    const char *key, *session_id, *agent_id, *label, *entry; /* entry: JSON of all the rest */
+    int64_t created_at, updated_at, message_count;
+};
+void store_session_put(struct store_batch *batch, const struct store_session *session);
+void store_session_remove(struct store_batch *batch, const char *key);
+typedef void store_session_fn(void *arg, const struct store_session *session);
+int store_session_each(struct store *store, store_session_fn *fn, void *arg);
+
+/* One transcript line. (session_id, seq) is unique; seq starts at 1 and is given by the caller. */
+struct store_message {
+    const char *session_id, *message_id, *role, *run_id, *message; /* message: the JSON object */
+    int64_t seq, at;
+};
+void store_message_put(struct store_batch *batch, const struct store_message *message);
+/* delete: archive false removes, true keeps under archived_at (sessions.delete, compact). Up to and
+ * including through_seq. */
+void store_messages_drop(struct store_batch *batch, const char *session_id, int64_t through_seq, bool archive,
+                         int64_t at);
+
+/* A turn that has begun and not ended: found again after a crash. */
+struct store_turn {
+    const char *run_id, *session_key, *session_id, *detail; /* detail: JSON */
+    int64_t started_at;
+};
+void store_turn_put(struct store_batch *batch, const struct store_turn *turn);
+void store_turn_remove(struct store_batch *batch, const char *run_id);
+typedef void store_turn_fn(void *arg, const struct store_turn *turn);
+int store_turn_each(struct store *store, store_turn_fn *fn, void *arg);
+
+/* Idempotency: key is "<method>:<key>"; outcome is JSON. Kept 24 h, at most 100,000, oldest first out.
+ * The table is in memory as well: find is immediate; the pointer lives until the next put. */
+#define STORE_IDEMPOTENCY_MAX 100000
+#define STORE_IDEMPOTENCY_MS (24 * 60 * 60 * 1000)
+void store_idempotency_put(struct store_batch *batch, const char *key, const char *outcome, int64_t at);
+const char *store_idempotency_find(const struct store *store, const char *key); /* NULL: not known */
+
+/* Small settings that survive a start: the gateway's identity, counters. */
+void store_meta_put(struct store_batch *batch, const char *key, const char *value);
+char *store_meta_get(struct store *store, const char *key) MUSTCHECK; /* blocking; caller owns */
+
+/* ---- event log: offsets never reused, terms (design.md section 7) ---- */
+
+struct store_event {
+    const char *name, *session_key, *payload; /* session_key may be NULL; payload is JSON */
+    uint32_t scopes;                          /* audience of the event's row */
+    int64_t at;
+};
+/* The offset it will have, known at once because there is one writer; publish only after the commit. */
+int64_t store_log_append(struct store_batch *batch, const struct store_event *event);
+
+struct store_position {
+    char epoch[33];         /* this start's term, 32 hex */
+    int64_t head, oldest;   /* last committed offset (0: none), first kept */
+};
+void store_log_position(const struct store *store, struct store_position *ret);
+
+/* ---- reading: on the reader thread, answered through the op ---- */
+
+struct store_row {
+    int64_t seq, at;
+    char *message_id, *run_id, *message;
+};
+/* Embedded by the reader's owner; rows are filled when the op ends, freed by store_page_done. */
+struct store_page {
+    struct op op;
+    struct store_row *rows;
+    size_t count;
+    int64_t total;   /* messages of the session in all */
+    size_t bytes;
+    char *message_id; /* the door's copy of the question */
+};
+/* The newest `limit` messages with seq <= through_seq (0: the end), in rising order, at most max_bytes of
+ * message text (at least one row). op prepared by op_init. */
+void store_messages_read(struct store *store, struct store_page *page, const char *session_id,
+                         int64_t through_seq, int limit, size_t max_bytes);
+/* One message by its id (count 0 or 1). */
+void store_message_read(struct store *store, struct store_page *page, const char *session_id,
+                        const char *message_id);
+void store_page_done(struct store_page *page);
