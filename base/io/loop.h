@@ -33,7 +33,7 @@ struct loop *loop_new(enum loop_clock clock) MUSTCHECK;
 struct loop *loop_free(struct loop *loop);
 DEFINE_CLEAN(struct loop *, loop_free)
 
-void loop_run(struct loop *loop);       /* until loop_stop */
+void loop_run(struct loop *loop); /* until loop_stop */
 void loop_stop(struct loop *loop);
 /* One turn: waits for something to happen if wait, else returns at once. True when it did anything. */
 bool loop_turn(struct loop *loop, bool wait);
@@ -44,15 +44,16 @@ int64_t loop_wall(const struct loop *loop); /* ms since the epoch, cached for th
  * sockets in between. */
 void loop_advance(struct loop *loop, int64_t ms);
 
-void timer_start(struct loop *loop, struct timer *t, int64_t delay_ms, int64_t every_ms, loop_fn *fn,
-                 void *arg); /* restarts when running */
+void timer_start(struct loop *loop, struct timer *t, int64_t delay_ms, int64_t every_ms,
+                 loop_fn *fn, void *arg);            /* restarts when running */
 void timer_stop(struct loop *loop, struct timer *t); /* idle is fine */
 static inline bool timer_running(const struct timer *t)
 {
     return t->slot != 0;
 }
 
-void defer_start(struct loop *loop, struct defer *d, loop_fn *fn, void *arg); /* queued: no change */
+void defer_start(struct loop *loop, struct defer *d, loop_fn *fn,
+                 void *arg); /* queued: no change */
 void defer_stop(struct loop *loop, struct defer *d);
 
 /* From any thread: fn(arg) runs on the loop, in the order posted. Allocates; never fails. The poster
@@ -79,3 +80,4 @@ void loop_delay_take(struct loop *loop, struct loop_delay *ret);
 
 /* For the doors of base/io only. */
 struct uv_loop_s *loop_uv(struct loop *loop);
+size_t *loop_jobs(struct loop *loop); /* work.c counts its jobs here */
