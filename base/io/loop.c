@@ -51,6 +51,7 @@ struct loop {
     int64_t alarm_due; /* what alarm is set to; -1: not armed */
 
     struct defer *defers, **defers_tail;
+    uint64_t defer_pass;
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* active while deferred calls wait: the poll must not block */
@@ -233,6 +234,7 @@ void defer_start(struct loop *loop, struct defer *d, loop_fn *fn, void *arg)
         return;
     d->queued = true;
     d->next = NULL;
+    d->pass = loop->defer_pass;
     *loop->defers_tail = d;
     loop->defers_tail = &d->next;
     uv_idle_start(&loop->idle, on_idle);
@@ -257,20 +259,14 @@ void defer_stop(struct loop *loop, struct defer *d)
  * that a callback may defer_stop any of them. */
 static void run_defers(struct loop *loop)
 {
-    struct defer last = {.queued = true};
+    uint64_t pass = loop->defer_pass++;
 
-    if (!loop->defers)
-        return;
-    *loop->defers_tail = &last;
-    loop->defers_tail = &last.next;
-
-    while (loop->defers != &last) {
+    while (loop->defers && loop->defers->pass <= pass) {
         struct defer *d = loop->defers;
         defer_stop(loop, d);
         loop->activity++;
         d->fn(d->arg);
     }
-    defer_stop(loop, &last);
     if (!loop->defers)
         uv_idle_stop(&loop->idle);
 }

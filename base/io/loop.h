@@ -23,6 +23,7 @@ struct defer {
     struct defer *next;
     loop_fn *fn;
     void *arg;
+    uint64_t pass; /* loop.c: which pass may run it */
     bool queued;
 };
 
