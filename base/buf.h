@@ -31,6 +31,7 @@ void buf_drop(struct buf *b, size_t length);
 char *buf_take(struct buf *b) MUSTCHECK;
 
 /* Immutable bytes shared by reference. Loop thread only (counts are not atomic). */
+/* data is NUL terminated (the NUL is not counted in length). */
 struct bytes {
     uint32_t refs;
     uint32_t length;

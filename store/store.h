@@ -37,6 +37,9 @@ void store_batch_free(struct store_batch *batch); /* only one that is not commit
 /* Takes the batch. op (prepared by op_init; NULL: nobody waits) ends 0 when it is on disk, else
  * -ERR_FULL (disk), -ERR_IO, -ERR_CORRUPT, -ERR_BUSY, and then nothing of the batch happened. */
 void store_commit(struct store_batch *batch, struct op *op);
+/* Also tell fn how the batch ended, on the loop, in commit order, before its op ends. Any number. */
+typedef void store_hook_fn(void *arg, int result);
+void store_on_commit(struct store_batch *batch, store_hook_fn *fn, void *arg);
 
 /* All strings below are copied. NULL where a member may be absent. Lists are JSON array texts. */
 

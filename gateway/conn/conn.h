@@ -51,6 +51,7 @@ struct conn {
     struct conn_handshake *handshake; /* conn.c's own, NULL once open */
     struct conn_subscriptions *subscriptions; /* gateway/event/subscribe.h; NULL: none */
     unsigned unauthorised_calls;
+    unsigned open_calls; /* method/call.c: requests not yet answered */
 };
 
 struct conns *conns_new(struct gateway *gw) MUSTCHECK;
@@ -62,7 +63,8 @@ void conns_open(void *gw, struct ws *ws, const struct ws_request *request, const
 
 struct conn *conn_find(struct gateway *gw, conn_id id); /* NULL: already gone */
 size_t conn_count(const struct gateway *gw);
-/* Walk: safe against closing any connection inside. */
+conn_id conn_newest(const struct gateway *gw); /* the highest id given so far; ids rise */
+/* Walk, in rising id order; safe against closing any connection inside. */
 struct conn *conn_first(struct gateway *gw);
 struct conn *conn_next(struct conn *c);
 #define conn_each(c, gw) for (struct conn *c = conn_first(gw); c; c = conn_next(c))

@@ -28,6 +28,15 @@ struct event {
     bool tool;                /* an `agent` tool stream: only for clients with cap tool-events */
 };
 
+/* Past this many queued bytes a connection is slow: MERGE events wait as its newest value, DROP events
+ * are skipped, KEEP events are still queued up to the connection's ceiling. */
+#define EVENT_SLOW_BYTES (128 * 1024)
+#define EVENT_SLICE 64        /* connections served per turn by one fan-out */
+#define EVENT_FANOUTS_MAX 256 /* events waiting for their slices; one more serves the oldest at once */
+#define EVENT_STATE_MS 200    /* a state event leaves at most this often */
+#define EVENT_LANE_MAX 1024   /* events held behind a commit per lane; then ephemeral ones are dropped */
+#define EVENT_TICK_MS 30000
+
 struct events *events_new(struct gateway *gw) MUSTCHECK;
 struct events *events_free(struct events *events);
 /* Starts tick and the 200 ms state timers; call when listeners are up. */
