@@ -19,6 +19,7 @@ struct gateway {
     struct config *config;       /* gateway/config/config.h */
     struct identity *identity;   /* gateway/identity.h: our Ed25519 key */
     struct methods *methods;     /* gateway/method/method.h: name to row */
+    struct calls *calls;         /* gateway/method/call.h */
     struct conns *conns;         /* gateway/conn/conn.h */
     struct limits *limits;       /* gateway/conn/limit.h: failed auth, control-plane writes */
     struct pairing *pairing;     /* gateway/pairing/pairing.h: devices, tokens, requests */

@@ -3,11 +3,18 @@
 #pragma once
 
 #include "base/json.h"
-#include "gateway/conn/scope.h"
+#include "gateway/conn/conn.h"
 
 struct call;
 struct conn;
 struct gateway;
+
+/* All open calls of the daemon: made at start, freed when every call has ended. */
+struct calls;
+struct calls *calls_new(void) MUSTCHECK;
+struct calls *calls_free(struct calls *calls);
+/* For conn.c: nobody will hear these calls' answers. */
+void calls_conn_gone(struct gateway *gw, conn_id id);
 
 struct gateway *call_gateway(const struct call *call);
 struct conn *call_conn(const struct call *call); /* NULL: gone */

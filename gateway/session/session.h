@@ -20,6 +20,9 @@ int session_canonical(struct gateway *gw, const char *key, const char *agent_id,
                       struct fault *reterr_fault);
 struct session *session_find(struct gateway *gw, const char *canonical_key); /* NULL: none */
 size_t session_count(const struct gateway *gw);
+size_t session_count_of(const struct gateway *gw, const char *agent_id); /* NULL: all */
+/* The configured agents in order, default first; NULL past the end. Borrowed until the next reload. */
+const char *session_agent_at(struct gateway *gw, size_t index);
 /* For health and status: the newest `limit` as [{key, updatedAt, age}], one agent's or all (NULL). */
 void session_write_recent(struct gateway *gw, const char *agent_id, int limit, struct json_writer *w);
 /* The main session's key and agent for hello's sessionDefaults. */
