@@ -16,44 +16,49 @@ struct gateway {
     struct loop *loop;
     struct store *store;
     struct http_client *http;
-    struct config *config;       /* gateway/config/config.h */
-    struct identity *identity;   /* gateway/identity.h: our Ed25519 key */
-    struct methods *methods;     /* gateway/method/method.h: name to row */
-    struct calls *calls;         /* gateway/method/call.h */
-    struct conns *conns;         /* gateway/conn/conn.h */
-    struct limits *limits;       /* gateway/conn/limit.h: failed auth, control-plane writes */
-    struct pairing *pairing;     /* gateway/pairing/pairing.h: devices, tokens, requests */
-    struct presence *presence;   /* gateway/event/presence.h */
-    struct events *events;       /* gateway/event/event.h: broadcast, log, timers */
-    struct health *health;       /* gateway/event/health.h */
-    struct sessions *sessions;   /* gateway/session/session.h */
-    struct turns *turns;         /* gateway/session/turn.h */
-    struct models *models;       /* gateway/model/model.h */
-    struct ws_server *servers[4]; /* 127.0.0.1, ::1, wider bind, gateway.sock */
+    struct config *config;             /* gateway/config/config.h */
+    struct identity *identity;         /* gateway/identity.h: our Ed25519 key */
+    struct methods *methods;           /* gateway/method/method.h: name to row */
+    struct calls *calls;               /* gateway/method/call.h */
+    struct conns *conns;               /* gateway/conn/conn.h */
+    struct limits *limits;             /* gateway/conn/limit.h: failed auth, control-plane writes */
+    struct pairing *pairing;           /* gateway/pairing/pairing.h: devices, tokens, requests */
+    struct presence *presence;         /* gateway/event/presence.h */
+    struct events *events;             /* gateway/event/event.h: broadcast, log, timers */
+    struct system_queue *system_queue; /* gateway/event/system_queue.h */
+    struct health *health;             /* gateway/event/health.h */
+    struct sessions *sessions;         /* gateway/session/session.h */
+    struct turns *turns;               /* gateway/session/turn.h */
+    struct models *models;             /* gateway/model/model.h */
+    struct ws_server *servers[4];      /* 127.0.0.1, ::1, wider bind, gateway.sock */
     char *state_dir;
     char boot_id[37];
-    int port;                    /* as bound */
-    int64_t started_at;          /* wall ms */
-    int64_t started_mono;        /* loop_now() */
+    int port;             /* as bound */
+    int64_t started_at;   /* wall ms */
+    int64_t started_mono; /* loop_now() */
+    int lock;             /* gateway.lock, held while open; -1: none */
+    bool token_made;      /* at this start: to be printed once */
     bool stopping;
-    int exit_status;
+    struct timer drain;
+    int64_t drain_until;
 };
 
 struct gateway_options {
     const char *config_path, *state_dir;
-    int port;                    /* -1: from the configuration */
-    const char *bind, *auth;     /* NULL: from the configuration */
-    const char *token;           /* NULL: from the configuration or environment; wiped by the caller */
+    int port;                /* -1: from the configuration */
+    const char *bind, *auth; /* NULL: from the configuration */
+    const char *token;       /* NULL: from the configuration or environment; wiped by the caller */
     const char *password;
-    bool virtual_clock;          /* tests */
-    bool no_listen;              /* tests: peers come by gateway_attach */
-    bool memory_store;           /* tests */
-    struct store_config store;   /* tests: vfs, synchronous */
+    bool virtual_clock;        /* tests */
+    bool no_listen;            /* tests: peers come by gateway_attach */
+    bool memory_store;         /* tests */
+    struct store_config store; /* tests: vfs, synchronous */
 };
 
 /* Lock, config, store, modules, listeners: in this order, each step says what it failed at. Nothing is
  * left half-started on failure. */
-int gateway_start(const struct gateway_options *options, struct gateway **ret, struct fault *reterr_fault);
+int gateway_start(const struct gateway_options *options, struct gateway **ret,
+                  struct fault *reterr_fault);
 /* The `shutdown` event, 1012 to everyone, at most 5 s for queues to drain, then loop_stop. */
 void gateway_shutdown(struct gateway *gw, const char *reason, int64_t restart_expected_ms);
 struct gateway *gateway_free(struct gateway *gw);

@@ -66,7 +66,7 @@ struct loop {
 
     uint64_t turn_began, idle_before; /* ns */
     uint32_t delays[DELAY_BUCKETS];
-    int64_t delay_max_us;
+    int64_t delay_max_us, delay_busy_us;
     uint64_t delay_turns;
 };
 
@@ -281,6 +281,7 @@ static void delay_count(struct loop *loop, int64_t us)
 
     loop->delays[bucket < DELAY_BUCKETS ? bucket : DELAY_BUCKETS - 1]++;
     loop->delay_turns++;
+    loop->delay_busy_us += us;
     if (us > loop->delay_max_us)
         loop->delay_max_us = us;
 }
@@ -305,9 +306,13 @@ void loop_delay_take(struct loop *loop, struct loop_delay *ret)
         above -= loop->delays[b];
     }
     *ret = (struct loop_delay){
-        loop->delay_max_us, p99 < loop->delay_max_us ? p99 : loop->delay_max_us, loop->delay_turns};
+        .max_us = loop->delay_max_us,
+        .p99_us = p99 < loop->delay_max_us ? p99 : loop->delay_max_us,
+        .busy_us = loop->delay_busy_us,
+        .turns = loop->delay_turns,
+    };
     memset(loop->delays, 0, sizeof(loop->delays));
-    loop->delay_max_us = 0;
+    loop->delay_max_us = loop->delay_busy_us = 0;
     loop->delay_turns = 0;
 }
 

@@ -74,7 +74,7 @@ struct watch *watch_free(struct watch *w); /* NULL ok; fn is not called again */
 
 /* How long turns took since the last call: worst and 99th percentile in microseconds (bench, health). */
 struct loop_delay {
-    int64_t max_us, p99_us;
+    int64_t max_us, p99_us, busy_us; /* busy: all turns together */
     uint64_t turns;
 };
 void loop_delay_take(struct loop *loop, struct loop_delay *ret);

@@ -23,18 +23,21 @@ struct event {
     const char *run_id;       /* deltas of one run merge; NULL otherwise */
     struct bytes *payload;    /* JSON for v4 clients (and v3 unless given); referenced */
     struct bytes *payload_v3; /* NULL: same */
-    struct bytes *replace, *replace_v3; /* chat delta: the full-text form used after a merge or drop */
-    conn_id only;             /* deliver to this one alone; zero: everyone entitled */
-    bool tool;                /* an `agent` tool stream: only for clients with cap tool-events */
+    struct bytes *replace,
+        *replace_v3; /* chat delta: the full-text form used after a merge or drop */
+    conn_id only;    /* deliver to this one alone; zero: everyone entitled */
+    bool tool;       /* an `agent` tool stream: only for clients with cap tool-events */
 };
 
 /* Past this many queued bytes a connection is slow: MERGE events wait as its newest value, DROP events
  * are skipped, KEEP events are still queued up to the connection's ceiling. */
 #define EVENT_SLOW_BYTES (128 * 1024)
-#define EVENT_SLICE 64        /* connections served per turn by one fan-out */
-#define EVENT_FANOUTS_MAX 256 /* events waiting for their slices; one more serves the oldest at once */
-#define EVENT_STATE_MS 200    /* a state event leaves at most this often */
-#define EVENT_LANE_MAX 1024   /* events held behind a commit per lane; then ephemeral ones are dropped */
+#define EVENT_SLICE      64 /* connections served per turn by one fan-out */
+#define EVENT_FANOUTS_MAX                                                                          \
+    256                    /* events waiting for their slices; one more serves the oldest at once */
+#define EVENT_STATE_MS 200 /* a state event leaves at most this often */
+#define EVENT_LANE_MAX                                                                             \
+    1024 /* events held behind a commit per lane; then ephemeral ones are dropped */
 #define EVENT_TICK_MS 30000
 
 struct events *events_new(struct gateway *gw) MUSTCHECK;
@@ -56,4 +59,5 @@ void event_conn_drained(struct conn *conn);
 void event_conn_done(struct conn *conn);
 /* Session subscriptions of a connection (sessions.subscribe, sessions.messages.subscribe). */
 void event_subscribe_sessions(struct conn *conn, bool on);
-int event_subscribe_messages(struct conn *conn, const char *session_key, bool on); /* -ERR_FULL past 256 */
+int event_subscribe_messages(struct conn *conn, const char *session_key,
+                             bool on); /* -ERR_FULL past 256 */

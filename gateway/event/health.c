@@ -8,14 +8,17 @@
 #include "gateway/session/session.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 #define HEALTH_REFRESH_MS 60000
 #define HEALTH_RECENT     5
+#define HEALTH_SLOW_US    50000 /* p99 of a turn above which the loop counts as degraded */
 
 struct health {
     struct gateway *gw;
     struct bytes *summary;
     int64_t version;
+    int64_t measured_at, measured_cpu_ms;
     struct timer refresh;
 };
 
@@ -44,30 +47,53 @@ static void write_agent(struct gateway *gw, const char *agent_id, bool is_defaul
     jw_kbool(w, "enabled", false);
     jw_kstr(w, "every", "disabled");
     jw_knull(w, "everyMs");
+    jw_kstr(w, "prompt", "");
+    jw_kstr(w, "target", "none");
+    jw_kint(w, "ackMaxChars", 0);
     jw_object_end(w);
     write_sessions(gw, agent_id, w);
     jw_object_end(w);
 }
 
+/* Only while something is wrong: the clients' schema of a healthy gateway is closed and has no store. */
 static void write_store(struct gateway *gw, struct json_writer *w)
 {
-    const char *text = store_state_text(gw->store);
-
+    if (store_state(gw->store) == STORE_OK)
+        return;
     jw_kobject(w, "store");
     jw_kstr(w, "state", store_states[store_state(gw->store)]);
-    jw_kstr(w, "detail", text[0] ? text : NULL);
+    jw_kstr(w, "detail", store_state_text(gw->store));
     jw_object_end(w);
 }
 
-static void write_loop(struct gateway *gw, struct json_writer *w)
+/* The measure since the last summary; protocol.schema.json Snapshot.health.eventLoop. */
+static void write_loop(struct health *health, struct json_writer *w)
 {
     struct loop_delay delay;
+    struct rusage usage;
+    int64_t now = loop_now(health->gw->loop);
+    double interval = (double)(now > health->measured_at ? now - health->measured_at : 1);
 
-    loop_delay_take(gw->loop, &delay);
+    loop_delay_take(health->gw->loop, &delay);
+    getrusage(RUSAGE_SELF, &usage);
+    int64_t cpu_ms = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+                     (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+    bool slow = delay.p99_us > HEALTH_SLOW_US;
+
     jw_kobject(w, "eventLoop");
+    jw_kbool(w, "degraded", slow);
+    jw_karray(w, "reasons");
+    if (slow)
+        jw_str(w, "event_loop_delay");
+    jw_array_end(w);
+    jw_knum(w, "intervalMs", interval);
     jw_knum(w, "delayP99Ms", (double)delay.p99_us / 1000);
     jw_knum(w, "delayMaxMs", (double)delay.max_us / 1000);
+    jw_knum(w, "utilization", (double)delay.busy_us / 1000 / interval);
+    jw_knum(w, "cpuCoreRatio", (double)(cpu_ms - health->measured_cpu_ms) / interval);
     jw_object_end(w);
+    health->measured_at = now;
+    health->measured_cpu_ms = cpu_ms;
 }
 
 static void write_summary(struct gateway *gw, struct json_writer *w)
@@ -94,7 +120,7 @@ static void write_summary(struct gateway *gw, struct json_writer *w)
     jw_array_end(w);
     write_sessions(gw, NULL, w);
     write_store(gw, w);
-    write_loop(gw, w);
+    write_loop(gw->health, w);
     jw_kint(w, "durationMs", loop_wall(gw->loop) - began);
     jw_object_end(w);
 }

@@ -8,7 +8,12 @@ struct event_row {
     scope_set v3, v4;
     enum event_class class;
     enum event_slow slow;
-    enum event_subscribers { EVENT_NOBODY, EVENT_SCOPED, EVENT_SESSIONS, EVENT_MESSAGES } subscribers;
+    enum event_subscribers {
+        EVENT_NOBODY,
+        EVENT_SCOPED,
+        EVENT_SESSIONS,
+        EVENT_MESSAGES
+    } subscribers;
 };
 extern const struct event_row event_rows[EVENT_COUNT];
 
@@ -19,9 +24,9 @@ struct parcel {
     enum event_id id;
     conn_id only;
     bool tool;
-    char *session_key, *run_id;     /* owned, NULL when none */
-    struct bytes *tail[2];          /* [0] v3, [1] v4 (may be the same) */
-    struct bytes *replace_tail[2];  /* the full-text form, NULL when there is none */
+    char *session_key, *run_id;    /* owned, NULL when none */
+    struct bytes *tail[2];         /* [0] v3, [1] v4 (may be the same) */
+    struct bytes *replace_tail[2]; /* the full-text form, NULL when there is none */
 };
 struct parcel *parcel_new(struct gateway *gw, const struct event *event) MUSTCHECK;
 struct parcel *parcel_ref(struct parcel *parcel);

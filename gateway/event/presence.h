@@ -4,14 +4,14 @@
 #include "base/json.h"
 #include "gateway/conn/conn.h"
 
-#define PRESENCE_MAX 200
+#define PRESENCE_MAX    200
 #define PRESENCE_TTL_MS 300000
 
 /* All borrowed; NULL: absent. */
 struct presence_entry {
-    const char *key, *host, *ip, *version, *platform, *device_family, *model_identifier, *mode, *reason, *text,
-        *device_id, *instance_id, *time_zone;
-    int64_t last_input_seconds; /* < 0: not told */
+    const char *key, *host, *ip, *version, *platform, *device_family, *model_identifier, *mode,
+        *reason, *text, *device_id, *instance_id, *time_zone;
+    int64_t last_input_seconds;        /* < 0: not told */
     const char *tags, *roles, *scopes; /* JSON arrays */
 };
 struct presence *presence_new(struct gateway *gw) MUSTCHECK;

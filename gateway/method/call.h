@@ -32,7 +32,14 @@ int call_send_first(struct call *call);
 int call_reply_text(struct call *call, const char *json, size_t length);
 
 /* Wire error codes, protocol.md 1.5. */
-enum wire_error { WIRE_NOT_LINKED, WIRE_NOT_PAIRED, WIRE_AGENT_TIMEOUT, WIRE_INVALID_REQUEST, WIRE_UNAVAILABLE, WIRE_FORBIDDEN };
+enum wire_error {
+    WIRE_NOT_LINKED,
+    WIRE_NOT_PAIRED,
+    WIRE_AGENT_TIMEOUT,
+    WIRE_INVALID_REQUEST,
+    WIRE_UNAVAILABLE,
+    WIRE_FORBIDDEN
+};
 const char *wire_error_name(enum wire_error code);
 
 /* Ends the call with an error. Returns 0 so that a handler can `return call_fail(…)`. */

@@ -1,8 +1,8 @@
 /* Between method.c and call.c. */
 #pragma once
 
-#include "gateway/method/call.h"
 #include "gateway/conn/conn.h"
+#include "gateway/method/call.h"
 #include "gateway/method/method.h"
 
 /* One more open request on a connection is UNAVAILABLE: nobody waits for a thousand answers at once. */

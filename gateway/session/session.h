@@ -25,6 +25,8 @@ size_t session_count_of(const struct gateway *gw, const char *agent_id); /* NULL
 const char *session_agent_at(struct gateway *gw, size_t index);
 /* For health and status: the newest `limit` as [{key, updatedAt, age}], one agent's or all (NULL). */
 void session_write_recent(struct gateway *gw, const char *agent_id, int limit, struct json_writer *w);
+/* The same with status's rows (protocol.md 4.1 `status` sessions.recent). */
+void session_write_status(struct gateway *gw, const char *agent_id, int limit, struct json_writer *w);
 /* The main session's key and agent for hello's sessionDefaults. */
 const char *session_default_agent(struct gateway *gw);
 void session_main_key(struct gateway *gw, const char *agent_id, char out[SESSION_KEY_MAX + 1]);
