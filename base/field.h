@@ -54,9 +54,16 @@ struct shape {
     bool nullable;
 };
 
+/* A maximum of 0 or from here on is none, in the check and in the schema alike. */
+#define FIELD_UNBOUNDED     1e15
+#define FIELD_NUM_UNBOUNDED 1e308
+/* What a FIELD_NONEMPTY string must match, as the schema prints it. */
+#define FIELD_NONEMPTY_PATTERN "[^ \\t\\n\\v\\f\\r]"
+
 #define REQUIRED FIELD_REQUIRED
 #define OPTIONAL 0u
 
+/* clang-format off */
 /* t is the struct, m its member whose name is also the JSON key; the _K forms give another key. */
 #define F_STR_K(t, k, m, f, cap) {.key = k, .kind = FIELD_STR, .flags = (f), .at = offsetof(struct t, m), .set_at = FIELD_NO_SET, .max = (cap)}
 #define F_STR(t, m, f, cap) F_STR_K(t, #m, m, f, cap)
@@ -69,6 +76,16 @@ struct shape {
 #define F_OBJECT(t, m, f, rows) {.key = #m, .kind = FIELD_OBJECT, .flags = (f), .at = offsetof(struct t, m), .set_at = FIELD_NO_SET, .sub = (rows)}
 #define F_OBJECTS(t, m, f, rows, cap) {.key = #m, .kind = FIELD_OBJECTS, .flags = (f), .at = offsetof(struct t, m), .set_at = FIELD_NO_SET, .sub = (rows), .max = (cap)}
 #define F_ANY(t, m, f) {.key = #m, .kind = FIELD_ANY, .flags = (f), .at = offsetof(struct t, m), .set_at = FIELD_NO_SET}
+#define F_ARRAY(t, m, f, cap) {.key = #m, .kind = FIELD_ARRAY, .flags = (f), .at = offsetof(struct t, m), .set_at = FIELD_NO_SET, .max = (cap)}
+#define F_MAP(t, m, f, rows) {.key = #m, .kind = FIELD_MAP, .flags = (f), .at = offsetof(struct t, m), .set_at = FIELD_NO_SET, .sub = (rows)}
+/* Nullable, told apart: s is the struct field_set member beside m. */
+#define F_STR_SET(t, m, s, f, cap) {.key = #m, .kind = FIELD_STR, .flags = (f) | FIELD_NULLABLE, .at = offsetof(struct t, m), .set_at = offsetof(struct t, s), .max = (cap)}
+#define F_INT_SET(t, m, s, f, lo, hi, other) {.key = #m, .kind = FIELD_INT, .flags = (f) | FIELD_NULLABLE, .at = offsetof(struct t, m), .set_at = offsetof(struct t, s), .min = (lo), .max = (hi), .otherwise = (other)}
+#define F_NUM_SET(t, m, s, f, lo, hi, other) {.key = #m, .kind = FIELD_NUM, .flags = (f) | FIELD_NULLABLE, .at = offsetof(struct t, m), .set_at = offsetof(struct t, s), .min = (lo), .max = (hi), .otherwise = (other)}
+#define F_BOOL_SET(t, m, s, f, other) {.key = #m, .kind = FIELD_BOOL, .flags = (f) | FIELD_NULLABLE, .at = offsetof(struct t, m), .set_at = offsetof(struct t, s), .otherwise = (other)}
+#define F_ENUM_SET(t, m, s, f, list, other) {.key = #m, .kind = FIELD_ENUM, .flags = (f) | FIELD_NULLABLE, .at = offsetof(struct t, m), .set_at = offsetof(struct t, s), .names = (list), .otherwise = (other)}
+#define F_STRS_SET(t, m, s, f, cap) {.key = #m, .kind = FIELD_STRS, .flags = (f) | FIELD_NULLABLE, .at = offsetof(struct t, m), .set_at = offsetof(struct t, s), .max = (cap)}
+#define F_ANY_SET(t, m, s, f) {.key = #m, .kind = FIELD_ANY, .flags = (f) | FIELD_NULLABLE, .at = offsetof(struct t, m), .set_at = offsetof(struct t, s)}
 #define F_END {.kind = FIELD_END}
 
 /* Rows of replies: nothing is decoded, so no struct. */
@@ -83,11 +100,13 @@ struct shape {
 #define R_MAP(k, f, rows) {.key = k, .kind = FIELD_MAP, .flags = (f), .set_at = FIELD_NO_SET, .sub = (rows)}
 #define R_ANY(k, f) {.key = k, .kind = FIELD_ANY, .flags = (f), .set_at = FIELD_NO_SET}
 #define R_ARRAY(k, f) {.key = k, .kind = FIELD_ARRAY, .flags = (f), .set_at = FIELD_NO_SET, .max = 1e15}
+/* clang-format on */
 
 /* Decode object (NULL or JSON null count as {}) into dest, which is zeroed to size first; defaults
  * are filled in. Unknown keys are ignored. Borrowed pointers live as long as the tree. On failure
  * -ERR_INVALID with the reference's wording: "at /client/id: must be equal to one of the allowed
- * values", "at root: must have required property 'key'" (protocol.md 2.5). */
+ * values", "must have required property 'key'" (protocol.md 2.5; at the root the live
+ * validator names no place). */
 int field_decode(const struct field *fields, const struct json *object, void *dest, size_t size,
                  struct fault *reterr_fault);
 

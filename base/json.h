@@ -7,7 +7,7 @@
 
 /* ---- scanner: bytes in, verdict out; no allocation that outlives the call ---- */
 
-#define JSON_DEPTH_MAX 64
+#define JSON_DEPTH_MAX  64
 #define JSON_VALUES_MAX 100000
 
 struct json_slice {
@@ -23,7 +23,8 @@ int json_scan(const char *text, size_t length, struct fault *reterr_fault);
 
 /* As json_scan, and for a top-level object also the raw value slices of the wanted members
  * (strings with their quotes). wanted is NULL-terminated; ret_values has one slot per name and is
- * zeroed first. A top level that is not an object is -ERR_INVALID. Other members are only checked. */
+ * zeroed first. A top level that is not an object is -ERR_INVALID. Other members are only checked.
+ * On failure the members that were read whole before the trouble are there. */
 int json_scan_members(const char *text, size_t length, const char *const *wanted,
                       struct json_slice *ret_values, struct fault *reterr_fault);
 
@@ -45,22 +46,24 @@ struct json *json5_parse(const char *text, size_t length, struct fault *reterr_f
 struct json *json_free(struct json *j); /* NULL allowed; returns NULL; only for a root */
 DEFINE_CLEAN(struct json *, json_free)
 
-enum json_kind json_kind(const struct json *j);          /* NULL counts as JSON_NULL */
-const char *json_kind_name(enum json_kind kind);         /* "object", "array", … */
-const struct json *json_get(const struct json *object, const char *key); /* exact case; NULL: absent */
+enum json_kind json_kind(const struct json *j);  /* NULL counts as JSON_NULL */
+const char *json_kind_name(enum json_kind kind); /* "object", "array", … */
+const struct json *json_get(const struct json *object,
+                            const char *key); /* exact case; NULL: absent */
 const struct json *json_path(const struct json *object, const char *dotted); /* "a.b.c" */
 const struct json *json_at(const struct json *array, size_t index);
 size_t json_count(const struct json *container);
 const struct json *json_first(const struct json *container);
 const struct json *json_next(const struct json *member);
-const char *json_key(const struct json *member);         /* NULL inside arrays */
+const char *json_key(const struct json *member); /* NULL inside arrays */
 #define json_each(item, container)                                                                 \
     for (const struct json *item = json_first(container); item; item = json_next(item))
 
 /* Value or the given default when j is NULL or of another kind. Strings are borrowed. */
 const char *json_string(const struct json *j, const char *otherwise);
 double json_number(const struct json *j, double otherwise);
-int64_t json_integer(const struct json *j, int64_t otherwise); /* also when not integral: otherwise */
+int64_t json_integer(const struct json *j,
+                     int64_t otherwise); /* also when not integral: otherwise */
 bool json_boolean(const struct json *j, bool otherwise);
 bool json_is_integer(const struct json *j);
 bool json_equal(const struct json *a, const struct json *b); /* key order does not matter */
@@ -90,8 +93,8 @@ char *json_print(const struct json *j, bool pretty) MUSTCHECK;
  * A NULL string, slice or tree given with a key is left out: absent fields are never null. */
 struct json_writer {
     struct buf *out; /* borrowed */
-    uint64_t comma;  /* bit per depth: a value was written there */
-    unsigned depth;
+    bool comma;      /* one goes before the next key or value */
+    unsigned depth;  /* open objects and arrays */
 };
 
 void jw_init(struct json_writer *w, struct buf *out);
@@ -99,7 +102,7 @@ void jw_object(struct json_writer *w); /* { */
 void jw_object_end(struct json_writer *w);
 void jw_array(struct json_writer *w); /* [ */
 void jw_array_end(struct json_writer *w);
-void jw_key(struct json_writer *w, const char *key); /* then exactly one value */
+void jw_key(struct json_writer *w, const char *key);  /* then exactly one value */
 void jw_str(struct json_writer *w, const char *text); /* bytes that are not UTF-8 become U+FFFD */
 void jw_strn(struct json_writer *w, const char *text, size_t length);
 void jw_int(struct json_writer *w, int64_t value);
@@ -116,5 +119,5 @@ void jw_kint(struct json_writer *w, const char *key, int64_t value);
 void jw_knum(struct json_writer *w, const char *key, double value);
 void jw_kbool(struct json_writer *w, const char *key, bool value);
 void jw_knull(struct json_writer *w, const char *key);
-void jw_kraw(struct json_writer *w, const char *key, const char *json); /* nothing when NULL */
+void jw_kraw(struct json_writer *w, const char *key, const char *json);      /* nothing when NULL */
 void jw_ktree(struct json_writer *w, const char *key, const struct json *j); /* nothing when NULL */

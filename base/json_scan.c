@@ -1,0 +1,383 @@
+/* The scanner: strict JSON and every limit of design.md section 4, before anything is built. One pass,
+ * recursive to JSON_DEPTH_MAX; memory only for the keys of big objects. The first trouble is kept in
+ * error and unwinds as false. */
+#include "base/json_scan.h"
+
+#include "base/json_keys.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* cJSON copies a number into 64 bytes; longer ones are refused rather than torn. */
+#define NUMBER_LENGTH_MAX 63
+/* ±2^53: beyond it JavaScript and double silently change the value. */
+#define INTEGER_MAX       9007199254740992ull
+
+struct scan {
+    const char *start, *at, *end;
+    unsigned depth;
+    size_t values;
+    struct json_key_table keys;
+    uint32_t objects; /* numbers given to big objects */
+    const char *const *wanted;
+    struct json_slice *found;
+    const char *error; /* what is wrong, at `at` */
+};
+
+static bool scan_value(struct scan *s);
+
+static bool scan_fail(struct scan *s, const char *error)
+{
+    if (!s->error)
+        s->error = error;
+    return false;
+}
+
+static void scan_space(struct scan *s)
+{
+    while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
+        s->at++;
+}
+
+static bool scan_char(struct scan *s, char c, const char *error)
+{
+    if (s->at == s->end)
+        return scan_fail(s, "the text ends too early");
+    if (*s->at != c)
+        return scan_fail(s, error);
+    s->at++;
+    return true;
+}
+
+/* The four digits of \uXXXX; -1 when they are not there. */
+static int scan_unit(const char *at, const char *end)
+{
+    int unit = 0;
+
+    if (end - at < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        char c = at[i];
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
+        if (digit < 0)
+            return -1;
+        unit = unit << 4 | digit;
+    }
+    return unit;
+}
+
+static bool scan_unicode_escape(struct scan *s)
+{
+    int unit = scan_unit(s->at + 2, s->end);
+
+    if (unit < 0)
+        return scan_fail(s, "\\u needs four hexadecimal digits");
+    if (unit == 0)
+        return scan_fail(s, "\\u0000 is not allowed in strings");
+    if (unit >= 0xdc00 && unit <= 0xdfff)
+        return scan_fail(s, "lone surrogate in a string");
+    if (unit >= 0xd800 && unit <= 0xdbff) {
+        const char *low = s->at + 6;
+        if (s->end - low < 6 || low[0] != '\\' || low[1] != 'u')
+            return scan_fail(s, "lone surrogate in a string");
+        unit = scan_unit(low + 2, s->end);
+        if (unit < 0xdc00 || unit > 0xdfff)
+            return scan_fail(s, "lone surrogate in a string");
+        s->at += 6;
+    }
+    s->at += 6;
+    return true;
+}
+
+static bool scan_escape(struct scan *s)
+{
+    if (s->end - s->at < 2)
+        return scan_fail(s, "the text ends inside a string");
+    if (s->at[1] == 'u')
+        return scan_unicode_escape(s);
+    if (s->at[1] == '\0' || !strchr("\"\\/bfnrt", s->at[1]))
+        return scan_fail(s, "unknown escape in a string");
+    s->at += 2;
+    return true;
+}
+
+/* At the opening quote. *ret is what stands between the quotes. */
+static bool scan_string(struct scan *s, struct json_slice *ret)
+{
+    const char *first = ++s->at;
+
+    for (;;) {
+        s->at += json_plain_run(s->at, (size_t)(s->end - s->at));
+        if (s->at == s->end)
+            return scan_fail(s, "the text ends inside a string");
+        unsigned char c = (unsigned char)*s->at;
+        if (c == '"')
+            break;
+        if (c == '\\') {
+            if (!scan_escape(s))
+                return false;
+        } else if (c < 0x20) {
+            return scan_fail(s, "control character in a string");
+        } else {
+            unsigned size = json_utf8_sequence(s->at, (size_t)(s->end - s->at));
+            if (size == 0)
+                return scan_fail(s, "the text is not valid UTF-8");
+            s->at += size;
+        }
+    }
+    *ret = (struct json_slice){first, (size_t)(s->at - first)};
+    s->at++;
+    return true;
+}
+
+static size_t scan_digits(struct scan *s)
+{
+    const char *first = s->at;
+
+    while (s->at < s->end && *s->at >= '0' && *s->at <= '9')
+        s->at++;
+    return (size_t)(s->at - first);
+}
+
+static bool integer_fits(const char *digits, size_t count)
+{
+    uint64_t value = 0;
+
+    if (count < 16)
+        return true;
+    if (count > 16)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        value = value * 10 + (uint64_t)(digits[i] - '0');
+    return value <= INTEGER_MAX;
+}
+
+static bool number_is_finite(const char *text, size_t length)
+{
+    char copy[NUMBER_LENGTH_MAX + 1];
+
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    return isfinite(strtod(copy, NULL));
+}
+
+static bool scan_number(struct scan *s)
+{
+    const char *first = s->at;
+    bool integer = true;
+
+    if (*s->at == '-')
+        s->at++;
+    const char *digits = s->at;
+    size_t count = scan_digits(s);
+    if (count == 0)
+        return scan_fail(s, s->at == s->end ? "the text ends too early" : "expected a value");
+    if (count > 1 && *digits == '0')
+        return scan_fail(s, "a number must not start with 0");
+    if (s->at < s->end && *s->at == '.') {
+        s->at++;
+        integer = false;
+        if (scan_digits(s) == 0)
+            return scan_fail(s, "a digit must follow the decimal point");
+    }
+    bool exponent = s->at < s->end && (*s->at | 0x20) == 'e';
+    if (exponent) {
+        s->at++;
+        integer = false;
+        if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
+            s->at++;
+        if (scan_digits(s) == 0)
+            return scan_fail(s, "a digit must follow the exponent");
+    }
+    if (integer && !integer_fits(digits, count)) {
+        s->at = first;
+        return scan_fail(s, "integer beyond 2^53 (send it as a string)");
+    }
+    size_t length = (size_t)(s->at - first);
+    if (length > NUMBER_LENGTH_MAX || (exponent && !number_is_finite(first, length))) {
+        s->at = first;
+        return scan_fail(s, length > NUMBER_LENGTH_MAX ? "number longer than 63 characters"
+                                                       : "number out of range");
+    }
+    return true;
+}
+
+static bool scan_word(struct scan *s, const char *word, size_t length)
+{
+    if ((size_t)(s->end - s->at) < length || memcmp(s->at, word, length) != 0)
+        return scan_fail(s, "expected a value");
+    s->at += length;
+    return true;
+}
+
+static bool scan_enter(struct scan *s)
+{
+    if (s->depth == JSON_DEPTH_MAX)
+        return scan_fail(s, "nested deeper than 64 levels");
+    s->depth++;
+    s->at++;
+    scan_space(s);
+    return true;
+}
+
+/* After a member: 1 another follows, 0 this was the last, -1 failed. */
+static int scan_more(struct scan *s, char close)
+{
+    scan_space(s);
+    if (s->at == s->end)
+        return scan_fail(s, "the text ends too early") - 1;
+    if (*s->at == close) {
+        s->at++;
+        s->depth--;
+        return 0;
+    }
+    if (*s->at != ',')
+        return scan_fail(s, close == '}' ? "expected , or }" : "expected , or ]") - 1;
+    s->at++;
+    scan_space(s);
+    return 1;
+}
+
+static void scan_keep_wanted(struct scan *s, struct json_slice key, const char *value)
+{
+    for (size_t i = 0; s->wanted[i]; i++) {
+        struct json_slice name = {s->wanted[i], strlen(s->wanted[i])};
+        if (json_key_equal(name, key)) {
+            s->found[i] = (struct json_slice){value, (size_t)(s->at - value)};
+            return;
+        }
+    }
+}
+
+static bool scan_member(struct scan *s, struct json_keys *keys)
+{
+    struct json_slice key;
+
+    if (s->at == s->end)
+        return scan_fail(s, "the text ends too early");
+    if (*s->at != '"')
+        return scan_fail(s, "expected a key in double quotes");
+    const char *key_at = s->at;
+    if (!scan_string(s, &key))
+        return false;
+    if (!json_keys_add(keys, &s->keys, &s->objects, key)) {
+        s->at = key_at;
+        return scan_fail(s, "the same key twice in one object");
+    }
+    scan_space(s);
+    if (!scan_char(s, ':', "expected : after a key"))
+        return false;
+    scan_space(s);
+    const char *value = s->at;
+    if (!scan_value(s))
+        return false;
+    if (s->wanted && s->depth == 1)
+        scan_keep_wanted(s, key, value);
+    return true;
+}
+
+static bool scan_object(struct scan *s)
+{
+    struct json_keys keys = {.count = 0};
+    int more = 1;
+
+    if (!scan_enter(s))
+        return false;
+    if (s->at < s->end && *s->at == '}') {
+        s->at++;
+        s->depth--;
+        return true;
+    }
+    while (more > 0) {
+        if (!scan_member(s, &keys))
+            return false;
+        more = scan_more(s, '}');
+    }
+    return more == 0;
+}
+
+static bool scan_array(struct scan *s)
+{
+    int more = 1;
+
+    if (!scan_enter(s))
+        return false;
+    if (s->at < s->end && *s->at == ']') {
+        s->at++;
+        s->depth--;
+        return true;
+    }
+    while (more > 0) {
+        if (!scan_value(s))
+            return false;
+        more = scan_more(s, ']');
+    }
+    return more == 0;
+}
+
+static bool scan_value(struct scan *s)
+{
+    struct json_slice ignored;
+
+    if (s->at == s->end)
+        return scan_fail(s, "the text ends too early");
+    if (++s->values > JSON_VALUES_MAX)
+        return scan_fail(s, "more than 100000 values");
+    switch (*s->at) {
+    case '{': return scan_object(s);
+    case '[': return scan_array(s);
+    case '"': return scan_string(s, &ignored);
+    case 't': return scan_word(s, "true", 4);
+    case 'f': return scan_word(s, "false", 5);
+    case 'n': return scan_word(s, "null", 4);
+    default: return scan_number(s);
+    }
+}
+
+static int scan_run(struct scan *s, size_t *reterr_at, struct fault *fault)
+{
+    scan_space(s);
+    if (s->wanted && (s->at == s->end || *s->at != '{'))
+        scan_fail(s, "expected an object");
+    else if (scan_value(s)) {
+        scan_space(s);
+        if (s->at != s->end)
+            scan_fail(s, "text after the value");
+    }
+    json_key_table_done(&s->keys);
+    if (!s->error)
+        return 0;
+    *reterr_at = (size_t)(s->at - s->start);
+    return fault_set(fault, -ERR_INVALID, "%s (byte %zu)", s->error, *reterr_at);
+}
+
+int json_scan_located(const char *text, size_t length, size_t *reterr_at,
+                      struct fault *reterr_fault)
+{
+    struct scan s = {.start = text, .at = text, .end = text + length};
+
+    return scan_run(&s, reterr_at, reterr_fault);
+}
+
+int json_scan(const char *text, size_t length, struct fault *reterr_fault)
+{
+    size_t at;
+
+    return json_scan_located(text, length, &at, reterr_fault);
+}
+
+int json_scan_members(const char *text, size_t length, const char *const *wanted,
+                      struct json_slice *ret_values, struct fault *reterr_fault)
+{
+    struct scan s = {
+        .start = text, .at = text, .end = text + length, .wanted = wanted, .found = ret_values};
+    size_t at;
+
+    for (size_t i = 0; wanted[i]; i++)
+        ret_values[i] = (struct json_slice){NULL, 0};
+    return scan_run(&s, &at, reterr_fault);
+}
