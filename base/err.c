@@ -65,6 +65,20 @@ int fault_set(struct fault *fault, int code, const char *format, ...)
     return code;
 }
 
+/* Appends text, cut where the array ends. */
+static size_t fault_append(struct fault *fault, size_t used, const char *text)
+{
+    size_t room = sizeof(fault->text) - 1 - used;
+    size_t length = strnlen(text, FAULT_TEXT_MAX);
+
+    memcpy(fault->text + used, text, length < room ? length : room);
+    used += length < room ? length : room;
+    fault->text[used] = '\0';
+    if (length > room)
+        fault_trim(fault->text, used);
+    return used;
+}
+
 int fault_prefix(struct fault *fault, const char *format, ...)
 {
     char old[FAULT_TEXT_MAX];
@@ -77,13 +91,10 @@ int fault_prefix(struct fault *fault, const char *format, ...)
     va_start(args, format);
     int n = vsnprintf(fault->text, sizeof(fault->text), format, args);
     va_end(args);
-    size_t used = n < 0 ? 0 : (size_t)n;
-    if (used < sizeof(fault->text)) {
-        size_t room = sizeof(fault->text) - used;
-        n = snprintf(fault->text + used, room, ": %s", old);
-        used = n < 0 ? used : used + (size_t)n;
-    }
-    if (used >= sizeof(fault->text))
-        fault_trim(fault->text, sizeof(fault->text) - 1);
+    size_t used = strnlen(fault->text, sizeof(fault->text) - 1);
+    if (n >= (int)sizeof(fault->text))
+        fault_trim(fault->text, used);
+    else
+        fault_append(fault, fault_append(fault, used, ": "), old);
     return fault->code;
 }
