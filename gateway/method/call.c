@@ -230,7 +230,8 @@ static void check_reply(const struct call *call)
     if (tree && field_check(&call->row->reply, tree, &fault) == 0)
         return;
     log_error("%s replied outside its schema: %s", call->row->name, fault.text);
-    require(!"reply outside its schema");
+    bool reply_fits_its_schema = false;
+    require(reply_fits_its_schema);
 }
 #else
 static void check_reply(const struct call *call)

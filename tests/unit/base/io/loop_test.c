@@ -9,10 +9,22 @@
 
 static char trace[256];
 
+static void say(const char *text)
+{
+    strncat(trace, text, sizeof(trace) - strlen(trace) - 1);
+}
+
 static void note(void *arg)
 {
-    strncat(trace, arg, sizeof(trace) - strlen(trace) - 1);
+    say(arg);
 }
+
+/* A letter that outlives the case, for callbacks that take void *. */
+#define LETTER(x)                                                                                  \
+    ({                                                                                             \
+        static char letter_[] = x;                                                                 \
+        letter_;                                                                                   \
+    })
 
 static struct loop *fresh(void)
 {
@@ -25,10 +37,10 @@ T(timers_run_in_order_of_due_time_then_start)
     CLEAN(loop_free) struct loop *loop = fresh();
     struct timer a = {0}, b = {0}, c = {0}, d = {0};
 
-    timer_start(loop, &a, 30, 0, note, "a");
-    timer_start(loop, &b, 10, 0, note, "b");
-    timer_start(loop, &c, 10, 0, note, "c");
-    timer_start(loop, &d, 20, 0, note, "d");
+    timer_start(loop, &a, 30, 0, note, LETTER("a"));
+    timer_start(loop, &b, 10, 0, note, LETTER("b"));
+    timer_start(loop, &c, 10, 0, note, LETTER("c"));
+    timer_start(loop, &d, 20, 0, note, LETTER("d"));
     timer_stop(loop, &d);
     loop_advance(loop, 9);
     t_str(trace, "");
@@ -44,7 +56,7 @@ T(a_repeating_timer_runs_until_stopped)
     CLEAN(loop_free) struct loop *loop = fresh();
     struct timer a = {0};
 
-    timer_start(loop, &a, 5, 10, note, "x");
+    timer_start(loop, &a, 5, 10, note, LETTER("x"));
     loop_advance(loop, 26);
     t_str(trace, "xxx");
     t_eq(loop_now(loop), 26);
@@ -59,7 +71,7 @@ T(a_thousand_timers_leave_the_heap_sorted)
     static struct timer timers[1000];
 
     for (int i = 0; i < 1000; i++)
-        timer_start(loop, &timers[i], (i * 7919) % 1009, 0, note, "");
+        timer_start(loop, &timers[i], (i * 7919) % 1009, 0, note, LETTER(""));
     for (int i = 0; i < 1000; i += 3)
         timer_stop(loop, &timers[i]);
     for (int i = 0; i < 1000; i++)
@@ -77,13 +89,13 @@ struct chain {
 static void chain_second(void *arg)
 {
     (void)arg;
-    note("2");
+    say("2");
 }
 
 static void chain_first(void *arg)
 {
     struct chain *chain = arg;
-    note("1");
+    say("1");
     defer_start(chain->loop, &chain->second, chain_second, chain);
 }
 
@@ -107,7 +119,7 @@ struct stop_other {
 static void stop_victim(void *arg)
 {
     struct stop_other *s = arg;
-    note("s");
+    say("s");
     defer_stop(s->loop, &s->victim);
 }
 
@@ -117,8 +129,8 @@ T(a_deferred_call_may_stop_the_next_one)
     struct stop_other s = {.loop = loop};
 
     defer_start(loop, &s.stopper, stop_victim, &s);
-    defer_start(loop, &s.victim, note, "v");
-    defer_start(loop, &s.after, note, "a");
+    defer_start(loop, &s.victim, note, LETTER("v"));
+    defer_start(loop, &s.after, note, LETTER("a"));
     while (loop_turn(loop, false))
         ;
     t_str(trace, "sa");
@@ -126,8 +138,9 @@ T(a_deferred_call_may_stop_the_next_one)
 
 static void *post_from_thread(void *arg)
 {
-    for (int i = 0; i < 3; i++)
-        loop_post(arg, note, i == 0 ? "x" : i == 1 ? "y" : "z");
+    loop_post(arg, note, LETTER("x"));
+    loop_post(arg, note, LETTER("y"));
+    loop_post(arg, note, LETTER("z"));
     return NULL;
 }
 
