@@ -1,0 +1,204 @@
+/* The structured parts: what stands in lists and maps, as field rows. Their readers take them with
+ * config_node and field_decode or json_get. A key that OpenClaw knows and we do not use is a row of
+ * unused.def, not of these tables. */
+#include "gateway/config/rows.h"
+
+// clang-format off
+#define TEXT_MAX 4096
+#define P(k, kind_, flags_, ...) {.key = k, .kind = FIELD_##kind_, .flags = (flags_), .set_at = FIELD_NO_SET, __VA_ARGS__}
+#define P_STR(k)             P(k, STR, 0, .max = TEXT_MAX)
+#define P_NAME(k)            P(k, STR, FIELD_REQUIRED | FIELD_NONEMPTY, .max = 256)
+#define P_SECRET(k)          P(k, STR, FIELD_SECRET, .max = 65536)
+#define P_BOOL(k)            P(k, BOOL, 0)
+#define P_INT(k, lo, hi)     P(k, INT, 0, .min = (lo), .max = (hi))
+#define P_NUM(k, lo, hi)     P(k, NUM, 0, .min = (lo), .max = (hi))
+#define P_ENUM(k, list)      P(k, ENUM, 0, .names = (list))
+#define P_STRS(k, cap)       P(k, STRS, 0, .max = (cap))
+#define P_IDS(k, cap)        P(k, STRS, FIELD_NUMBERS, .max = (cap))
+#define P_OBJECT(k, rows)    P(k, OBJECT, 0, .sub = (rows))
+#define P_OBJECTS(k, rows, cap) P(k, OBJECTS, 0, .sub = (rows), .max = (cap))
+#define P_MAP(k, row)        P(k, MAP, 0, .sub = (row))
+#define P_ANY(k)             P(k, ANY, 0)
+#define ONE_OF(...)          ((const char *const[]){__VA_ARGS__, NULL})
+
+static const struct field any_secret[] = {P_SECRET("")};
+static const struct field string_lists[] = {P_STRS("", 1000)};
+
+/* ---- agents ---- */
+static const struct field model_choice[] = {
+    P_STR("primary"),
+    P_STRS("fallbacks", 16),
+    F_END,
+};
+static const struct field agent_identity[] = {
+    P_STR("name"), P_STR("theme"), P_STR("emoji"), P_STR("avatar"),
+    F_END,
+};
+static const struct field agent_group_chat[] = {
+    P_STRS("mentionPatterns", 64),
+    P_INT("historyLimit", 0, 1000),
+    F_END,
+};
+static const struct field agent_tools[] = {
+    P_STRS("allow", 256), P_STRS("deny", 256),
+    F_END,
+};
+/* Who answers: the built-in loop, or an Agent Client Protocol program as a child. */
+static const struct field agent_runtime[] = {
+    P_ENUM("type", ONE_OF("builtin", "acp")),
+    P_STRS("command", 256), /* argv of the acp program */
+    P_STR("cwd"),
+    P_MAP("env", any_secret),
+    F_END,
+};
+#define AGENT_ROWS                                                                                 \
+    P_BOOL("default"), P_STR("name"), P_STR("description"), P_STR("workspace"), P_STR("systemPrompt"), \
+    P("model", OBJECT, FIELD_OR_STRING, .sub = model_choice),                                      \
+    P_OBJECT("identity", agent_identity), P_OBJECT("groupChat", agent_group_chat),                 \
+    P_OBJECT("tools", agent_tools), P_OBJECT("runtime", agent_runtime),                            \
+    P_INT("timeoutSeconds", 1, 86400)
+static const struct field agent_list[] = {P_NAME("id"), AGENT_ROWS, F_END};
+static const struct field agent_entry_rows[] = {AGENT_ROWS, F_END};
+static const struct field agent_entry[] = {P_OBJECT("", agent_entry_rows)};
+
+/* ---- models ---- */
+static const struct field model_rows[] = {
+    P_NAME("id"), P_STR("name"),
+    P_INT("contextWindow", 1, 1e9), P_INT("maxTokens", 1, 1e9),
+    P_BOOL("reasoning"), P_STRS("input", 8),
+    F_END,
+};
+static const struct field model_provider_rows[] = {
+    P_STR("baseUrl"),
+    P_SECRET("apiKey"),
+    P_ENUM("api", ONE_OF("openai-completions", "openai-responses", "anthropic-messages", "ollama", "echo")),
+    P_INT("timeoutSeconds", 1, 86400),
+    P_INT("maxTokens", 1, 1e9),
+    P_MAP("headers", any_secret),
+    P_OBJECTS("models", model_rows, 1000),
+    F_END,
+};
+static const struct field model_provider[] = {P_OBJECT("", model_provider_rows)};
+
+/* ---- bindings ---- */
+static const struct field binding_peer[] = {
+    P_ENUM("kind", ONE_OF("dm", "direct", "group", "channel")),
+    P_STR("id"),
+    F_END,
+};
+static const struct field binding_match[] = {
+    P_NAME("channel"), P_STR("accountId"), P_OBJECT("peer", binding_peer), P_STR("guildId"), P_STR("teamId"),
+    F_END,
+};
+static const struct field binding_rows[] = {
+    P_NAME("agentId"), P_STR("comment"),
+    P("match", OBJECT, FIELD_REQUIRED, .sub = binding_match),
+    F_END,
+};
+
+/* ---- session ---- */
+static const struct field reset_rows[] = {
+    P_ENUM("mode", ONE_OF("daily", "idle", "off")),
+    P_INT("atHour", 0, 23), P_INT("idleMinutes", 1, 525600),
+    F_END,
+};
+static const struct field reset_row[] = {P_OBJECT("", reset_rows)};
+static const struct field reset_types[] = {
+    P_OBJECT("dm", reset_rows), P_OBJECT("direct", reset_rows), P_OBJECT("group", reset_rows),
+    P_OBJECT("thread", reset_rows),
+    F_END,
+};
+static const struct field send_match[] = {
+    P_STR("channel"), P_STR("chatType"), P_STR("keyPrefix"),
+    F_END,
+};
+static const struct field send_rules[] = {
+    P("action", ENUM, FIELD_REQUIRED, .names = ONE_OF("allow", "deny")),
+    P_OBJECT("match", send_match),
+    F_END,
+};
+static const struct field send_policy[] = {
+    P_ENUM("default", ONE_OF("allow", "deny")),
+    P_OBJECTS("rules", send_rules, 256),
+    F_END,
+};
+
+/* ---- channels: what all have, then each one's own ---- */
+static const struct field group_rows[] = {
+    P_BOOL("requireMention"), P_BOOL("enabled"), P_IDS("allowFrom", 1000), P_STR("agentId"),
+    F_END,
+};
+static const struct field group_row[] = {P_OBJECT("", group_rows)};
+#define CHANNEL_ROWS                                                                               \
+    P_BOOL("enabled"), P_STR("name"),                                                              \
+    P_ENUM("dmPolicy", ONE_OF("pairing", "allowlist", "open", "disabled")),                        \
+    P_IDS("allowFrom", 10000),                                                                     \
+    P_ENUM("groupPolicy", ONE_OF("open", "disabled", "allowlist")),                                \
+    P_IDS("groupAllowFrom", 10000), P_MAP("groups", group_row),                                    \
+    P_INT("historyLimit", 0, 1000), P_INT("dmHistoryLimit", 0, 1000),                              \
+    P_INT("textChunkLimit", 1, 100000), P_NUM("mediaMaxMb", 0, 1024), P_STR("defaultAccount")
+/* A channel's table, and the same again for each of its accounts. */
+#define CHANNEL(name, ...)                                                                         \
+    static const struct field name##_account_rows[] = {CHANNEL_ROWS, __VA_ARGS__, F_END};          \
+    static const struct field name##_account[] = {P_OBJECT("", name##_account_rows)};              \
+    static const struct field name##_rows[] = {CHANNEL_ROWS, __VA_ARGS__,                          \
+                                               P_MAP("accounts", name##_account), F_END}
+CHANNEL(webchat, P_STR("agentId"));
+CHANNEL(telegram, P_SECRET("botToken"), P_STR("tokenFile"), P_STR("apiRoot"), P_STR("webhookUrl"),
+        P_SECRET("webhookSecret"), P_STR("webhookPath"));
+CHANNEL(discord, P_SECRET("token"), P_ANY("guilds"));
+CHANNEL(slack, P_SECRET("botToken"), P_SECRET("appToken"), P_SECRET("signingSecret"),
+        P_ENUM("mode", ONE_OF("socket", "http")), P_STR("webhookPath"), P_ANY("channels"));
+CHANNEL(signal, P_STR("account"), P_STR("httpUrl"), P_STR("httpHost"), P_INT("httpPort", 1, 65535),
+        P_STR("cliPath"), P_BOOL("autoStart"));
+CHANNEL(imessage, P_STR("cliPath"), P_STR("dbPath"), P_STR("remoteHost"),
+        P_ENUM("service", ONE_OF("imessage", "sms", "auto")), P_STR("region"));
+CHANNEL(whatsapp, P_BOOL("selfChatMode"), P_BOOL("sendReadReceipts"), P_STR("authDir"));
+
+/* ---- hooks ---- */
+static const struct field hook_match[] = {P_STR("path"), P_STR("source"), F_END};
+static const struct field hook_mappings[] = {
+    P_STR("id"), P_OBJECT("match", hook_match),
+    P_ENUM("action", ONE_OF("wake", "agent")),
+    P_ENUM("wakeMode", ONE_OF("now", "next-heartbeat")),
+    P_STR("name"), P_STR("agentId"), P_STR("sessionKey"),
+    P("messageTemplate", STR, 0, .max = 65536), P("textTemplate", STR, 0, .max = 65536),
+    P_BOOL("deliver"), P_STR("channel"), P_STR("to"), P_STR("model"), P_STR("thinking"),
+    P_INT("timeoutSeconds", 1, 86400),
+    F_END,
+};
+
+#define PART(path_, reload_, help_, ...) {.path = path_, .field = __VA_ARGS__, .reload = RELOAD_##reload_, .help = help_}
+const struct part_row part_rows[] = {
+    PART("gateway.trustedProxies",       HOT, "proxies (IP or CIDR) whose forwarded headers count", P_STRS("", 256)),
+    PART("gateway.controlUi.allowedOrigins", HOT, "browser origins allowed besides the gateway's own", P_STRS("", 256)),
+    PART("gateway.auth.secretScopes",    HOT, "operator scopes that the shared secret carries", P_STRS("", 64)),
+    PART("gateway.auth.trustedProxy.requiredHeaders", HOT, "headers the trusted proxy must send", P_STRS("", 64)),
+    PART("gateway.auth.trustedProxy.allowUsers", HOT, "users the trusted proxy may name; empty: all", P_STRS("", 1000)),
+    PART("gateway.nodes.commands.allow", HOT, "node commands allowed besides the defaults", P_STRS("", 256)),
+    PART("gateway.nodes.commands.deny",  HOT, "node commands never allowed", P_STRS("", 256)),
+    PART("gateway.nodes.allowCommands",  HOT, "older name of gateway.nodes.commands.allow", P_STRS("", 256)),
+    PART("gateway.nodes.denyCommands",   HOT, "older name of gateway.nodes.commands.deny", P_STRS("", 256)),
+    PART("agents.list",                  HOT, "the agents, in order", P_OBJECTS("", agent_list, 256)),
+    PART("agents.entries",               HOT, "the agents by id", P_MAP("", agent_entry)),
+    PART("agents.defaults.model.fallbacks", HOT, "provider/model tried when the primary fails", P_STRS("", 16)),
+    PART("models.providers",             HOT, "model back ends by id", P_MAP("", model_provider)),
+    PART("bindings",                     HOT, "which agent answers whom; the first match wins", P_OBJECTS("", binding_rows, 1000)),
+    PART("session.identityLinks",        HOT, "one person's ids on several channels", P_MAP("", string_lists)),
+    PART("session.resetTriggers",        HOT, "messages that start a session afresh", P_STRS("", 32)),
+    PART("session.resetByType",          HOT, "reset rules by kind of chat", P_OBJECT("", reset_types)),
+    PART("session.resetByChannel",       HOT, "reset rules by channel", P_MAP("", reset_row)),
+    PART("session.sendPolicy",           HOT, "which sessions may send", P_OBJECT("", send_policy)),
+    PART("channels.webchat",             HOT, "WebChat",  P_OBJECT("", webchat_rows)),
+    PART("channels.telegram",            HOT, "Telegram", P_OBJECT("", telegram_rows)),
+    PART("channels.discord",             HOT, "Discord",  P_OBJECT("", discord_rows)),
+    PART("channels.slack",               HOT, "Slack",    P_OBJECT("", slack_rows)),
+    PART("channels.signal",              HOT, "Signal",   P_OBJECT("", signal_rows)),
+    PART("channels.imessage",            HOT, "iMessage", P_OBJECT("", imessage_rows)),
+    PART("channels.whatsapp",            HOT, "WhatsApp", P_OBJECT("", whatsapp_rows)),
+    PART("hooks.mappings",               HOT, "what hooks do", P_OBJECTS("", hook_mappings, 256)),
+    PART("hooks.presets",                HOT, "built-in hook mappings", P_STRS("", 16)),
+    PART("hooks.allowedAgentIds",        HOT, "agents that hooks may name", P_STRS("", 256)),
+    PART("hooks.allowedSessionKeyPrefixes", HOT, "session keys that hooks may name", P_STRS("", 256)),
+    {0},
+};

@@ -1,0 +1,133 @@
+/* Text to verdict: parse and include (source), substitute (resolve), check. A step that fails leaves
+ * the trees of the later ones empty and its issues behind. */
+#include "gateway/config/snapshot.h"
+
+#include "base/mem.h"
+#include "gateway/config/check.h"
+#include "gateway/config/resolve.h"
+
+#include <string.h>
+
+/* "agents.defaults.model": "p/m" is short for {primary: "p/m"}. */
+static void expand_short_forms(struct json *tree)
+{
+    struct json *defaults = json_edit(json_edit(tree, "agents"), "defaults");
+    const char *model = json_string(json_get(defaults, "model"), NULL);
+
+    if (!model)
+        return;
+    struct json *full = json_new_object();
+    json_put(full, "primary", json_new_string(model));
+    json_put(defaults, "model", full);
+}
+
+static void snapshot_parse(struct snapshot *s)
+{
+    s->merged = sources_build(&s->sources, s->path, s->raw, s->raw_length, &s->parsed, &s->issues);
+    if (s->merged)
+        s->tree = resolve(s->merged, &s->sources, &s->issues);
+    if (s->tree)
+        expand_short_forms(s->tree);
+    if (s->tree)
+        check_tree(s->tree, &s->sources, &s->issues, &s->warnings);
+}
+
+static struct snapshot *snapshot_new(const char *path, bool exists, char *raw, size_t length)
+{
+    struct snapshot *s = NEW(struct snapshot);
+
+    s->path = mem_string(path);
+    s->exists = exists;
+    s->raw = raw;
+    s->raw_length = length;
+    if (exists) {
+        crypto_sha256_hex(raw, length, s->hash);
+        snapshot_parse(s);
+    }
+    if (!s->parsed)
+        s->parsed = json_new_object();
+    if (!s->merged)
+        s->merged = json_new_object();
+    if (!s->tree)
+        s->tree = json_new_object();
+    return s;
+}
+
+struct snapshot *snapshot_read(const char *path)
+{
+    struct fault fault = {0};
+    char *text = NULL;
+    size_t length = 0;
+    int r = source_read(path, &text, &length, &fault);
+
+    if (r == 0)
+        return snapshot_new(path, true, text, length);
+    struct snapshot *s = snapshot_new(path, false, mem_string(""), 0);
+    if (r != -ERR_NOT_FOUND)
+        issues_add(&s->issues, "", NULL, 0, mem_string(fault.text));
+    return s;
+}
+
+struct snapshot *snapshot_build(const char *path, const char *text, size_t length)
+{
+    return snapshot_new(path, true, mem_slice(text, length), length);
+}
+
+struct snapshot *snapshot_free(struct snapshot *s)
+{
+    if (!s)
+        return NULL;
+    mem_free(s->path);
+    mem_wipe_free(s->raw, s->raw_length);
+    sources_done(&s->sources);
+    json_free(s->parsed);
+    json_free(s->merged);
+    json_free(s->tree);
+    issues_done(&s->issues);
+    issues_done(&s->warnings);
+    return mem_free(s);
+}
+
+struct change_walk {
+    snapshot_change_fn *fn;
+    void *arg;
+};
+
+static void change_value(const struct change_walk *w, const struct step *at, const struct json *a,
+                         const struct json *b);
+
+static void change_members(const struct change_walk *w, const struct step *at,
+                           const struct json *a, const struct json *b)
+{
+    json_each(item, a)
+    {
+        struct step below = step_to(at, item, 0);
+        change_value(w, &below, item, json_get(b, json_key(item)));
+    }
+    json_each(item, b)
+    {
+        struct step below = step_to(at, item, 0);
+        if (!json_get(a, json_key(item)))
+            change_value(w, &below, NULL, item);
+    }
+}
+
+/* Absent (NULL) beside an object counts as an empty object: leaves are told, not whole sections. */
+static void change_value(const struct change_walk *w, const struct step *at, const struct json *a,
+                         const struct json *b)
+{
+    char path[CONFIG_PATH_MAX];
+    bool objects = (!a || json_kind(a) == JSON_OBJECT) && (!b || json_kind(b) == JSON_OBJECT);
+
+    if (objects && json_count(a ? a : b) + (a && b ? json_count(b) : 0) > 0)
+        change_members(w, at, a, b);
+    else if (!a || !b || !json_equal(a, b))
+        w->fn(w->arg, step_text(at, path, sizeof(path)));
+}
+
+void snapshot_changes(const struct json *a, const struct json *b, snapshot_change_fn *fn, void *arg)
+{
+    struct change_walk w = {fn, arg};
+
+    change_members(&w, NULL, a, b);
+}
