@@ -124,8 +124,7 @@ static void check_row_unknown(const struct checker *c, const struct field *rows,
 static void check_object(const struct checker *c, const struct field *rows, const struct step *at,
                          const struct json *value)
 {
-    json_each(item, value)
-    {
+    json_each (item, value) {
         struct step below = step_to(at, item, 0);
         const struct field *row = find_row(rows, json_key(item));
         if (row)
@@ -146,8 +145,7 @@ static void check_items(const struct checker *c, const struct field *row, const 
 
     if ((double)json_count(value) > row->max)
         check_say(c, c->issues, at, mem_format("more than %.0f items", row->max));
-    json_each(item, value)
-    {
+    json_each (item, value) {
         struct step below = step_to(at, item, index++);
         bool number = (row->flags & FIELD_NUMBERS) && json_kind(item) == JSON_NUMBER;
         if (row->kind == FIELD_OBJECTS && json_kind(item) == JSON_OBJECT)
@@ -162,8 +160,7 @@ static void check_items(const struct checker *c, const struct field *row, const 
 static void check_map(const struct checker *c, const struct field *row, const struct step *at,
                       const struct json *value)
 {
-    json_each(item, value)
-    {
+    json_each (item, value) {
         struct step below = step_to(at, item, 0);
         if (row->sub)
             check_field(c, row->sub, &below, item);
@@ -186,9 +183,9 @@ static void check_names(const struct checker *c, const struct field *row, const 
         nearest_try(&nearest, *name, strlen(*name));
     }
     check_say(c, c->issues, at,
-              nearest.best[0] ? mem_format("expected one of %s; the nearest is \"%s\"", list.data,
-                                           nearest.best)
-                              : mem_format("expected one of %s", list.data));
+              nearest.best[0]
+                  ? mem_format("expected one of %s; the nearest is \"%s\"", list.data, nearest.best)
+                  : mem_format("expected one of %s", list.data));
 }
 
 static void check_number(const struct checker *c, const struct field *row, const struct step *at,
@@ -259,9 +256,10 @@ static void check_field(const struct checker *c, const struct field *row, const 
         ((row->flags & FIELD_OR_BOOL) && kind == JSON_BOOL))
         return;
     if (kind != field_looks[row->kind].kind) {
-        CLEAN(mem_free) char *expected = mem_format(
-            "%s%s%s", row->flags & FIELD_OR_STRING ? "a string or " : "",
-            row->flags & FIELD_OR_BOOL ? "true, false or " : "", field_looks[row->kind].expected);
+        CLEAN(mem_free)
+        char *expected = mem_format("%s%s%s", row->flags & FIELD_OR_STRING ? "a string or " : "",
+                                    row->flags & FIELD_OR_BOOL ? "true, false or " : "",
+                                    field_looks[row->kind].expected);
         check_expected(c, at, expected, value);
         return;
     }
@@ -270,7 +268,8 @@ static void check_field(const struct checker *c, const struct field *row, const 
 
 /* ---- the way down to them ---- */
 
-static void check_members(const struct checker *c, const struct step *at, const struct json *object);
+static void check_members(const struct checker *c, const struct step *at,
+                          const struct json *object);
 
 static void check_member(const struct checker *c, const struct step *at, const struct json *value)
 {
@@ -301,8 +300,7 @@ static void check_member(const struct checker *c, const struct step *at, const s
 
 static void check_members(const struct checker *c, const struct step *at, const struct json *object)
 {
-    json_each(item, object)
-    {
+    json_each (item, object) {
         struct step below = step_to(at, item, 0);
         if (at || strcmp(json_key(item), "$schema") != 0)
             check_member(c, &below, item);

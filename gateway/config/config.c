@@ -51,8 +51,7 @@ static void value_set(struct config *config, enum knob knob)
 {
     const struct knob_row *row = &knob_rows[knob];
     struct value *value = &config->values[knob];
-    const struct snapshot *from =
-        row->reload == RELOAD_RESTART ? config->started : config->current;
+    const struct snapshot *from = row->reload == RELOAD_RESTART ? config->started : config->current;
     char *text = mem_string(config->overrides[knob]);
 
     if (!text)

@@ -12,7 +12,7 @@ struct snapshot;
  * KNOB_ENUM(id, "path", "a|b|c", default, RELOAD, "help"). */
 enum knob {
 #define KNOB(id, path, kind, otherwise, min, max, reload, help) KNOB_##id,
-#define KNOB_ENUM(id, path, names, otherwise, reload, help) KNOB_##id,
+#define KNOB_ENUM(id, path, names, otherwise, reload, help)     KNOB_##id,
 #include "gateway/config/knobs.def"
 #undef KNOB
 #undef KNOB_ENUM
@@ -26,10 +26,12 @@ struct config *config_free(struct config *config);
 
 /* Typed reads; the row's default when absent. A row of class RESTART keeps the value of the start.
  * Strings live until the next reload: copy what you keep. */
-const char *config_str(const struct config *config, enum knob knob); /* NULL: absent and no default */
-int64_t config_int(const struct config *config, enum knob knob);     /* absent, no default: 0 */
+const char *config_str(const struct config *config,
+                       enum knob knob);                          /* NULL: absent and no default */
+int64_t config_int(const struct config *config, enum knob knob); /* absent, no default: 0 */
 bool config_bool(const struct config *config, enum knob knob);
-int config_enum(const struct config *config, enum knob knob); /* place in the row's names; -1: absent */
+int config_enum(const struct config *config,
+                enum knob knob); /* place in the row's names; -1: absent */
 bool config_given(const struct config *config, enum knob knob); /* in the file or overridden */
 /* A structured part by dotted path ("agents.list"); NULL: absent. Borrowed until the next reload. */
 const struct json *config_node(const struct config *config, const char *path);

@@ -26,7 +26,8 @@ unsigned nearest_distance(const char *a, size_t a_length, const char *b, size_t 
         for (size_t j = 1; j <= b_length; j++) {
             unsigned cost = fold(a[i - 1]) != fold(b[j - 1]);
             now[j] = least(least(up[j] + 1, now[j - 1] + 1), up[j - 1] + cost);
-            if (i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) && fold(a[i - 2]) == fold(b[j - 1]))
+            if (i > 1 && j > 1 && fold(a[i - 1]) == fold(b[j - 2]) &&
+                fold(a[i - 2]) == fold(b[j - 1]))
                 now[j] = least(now[j], before[j - 2] + 1);
         }
     }

@@ -53,10 +53,11 @@ static void add_variable(struct resolver *r, const struct step *at, const char *
     const char *value = getenv(name);
 
     if (!value || !value[0])
-        resolve_issue(r, at,
-                      mem_format("the environment variable %s is not set; set it for the gateway or "
-                                 "write $${%s} for the text itself",
-                                 name, name));
+        resolve_issue(
+            r, at,
+            mem_format("the environment variable %s is not set; set it for the gateway or "
+                       "write $${%s} for the text itself",
+                       name, name));
     else if (!json_is_utf8(value, strlen(value)))
         resolve_issue(r, at, mem_format("the environment variable %s is not UTF-8", name));
     else
@@ -93,8 +94,7 @@ bool resolve_is_reference(const struct json *value)
 
     if (json_kind(value) != JSON_OBJECT || !json_string(json_get(value, "source"), NULL))
         return false;
-    json_each(item, value)
-    {
+    json_each (item, value) {
         bool known = false;
         for (size_t i = 0; i < COUNT(names); i++)
             known = known || strcmp(json_key(item), names[i]) == 0;
@@ -135,10 +135,11 @@ static struct json *reference_file(struct resolver *r, const struct step *at, co
         end--;
     text[end] = '\0';
     if (end == 0 || end > RESOLVED_TEXT_MAX || !json_is_utf8(text, end))
-        resolve_issue(r, at, mem_format("%s does not hold one text of at most %d bytes", path,
-                                        RESOLVED_TEXT_MAX));
-    struct json *value = json_new_string(end <= RESOLVED_TEXT_MAX && json_is_utf8(text, end) ? text
-                                                                                            : "");
+        resolve_issue(
+            r, at,
+            mem_format("%s does not hold one text of at most %d bytes", path, RESOLVED_TEXT_MAX));
+    struct json *value =
+        json_new_string(end <= RESOLVED_TEXT_MAX && json_is_utf8(text, end) ? text : "");
     mem_wipe_free(text, length);
     return value;
 }
@@ -174,8 +175,7 @@ static struct json *resolve_value(struct resolver *r, const struct step *at, con
         return json_copy(in);
     bool object = json_kind(in) == JSON_OBJECT;
     struct json *out = object ? json_new_object() : json_new_array();
-    json_each(item, in)
-    {
+    json_each (item, in) {
         struct step below = step_to(at, item, index++);
         struct json *value = resolve_value(r, &below, item);
         if (object)

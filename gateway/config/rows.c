@@ -179,9 +179,7 @@ bool knob_parse(const struct knob_row *row, const char *text, int64_t *ret_numbe
     case KIND_BOOL:
         *ret_number = strcmp(text, "true") == 0;
         return *ret_number || strcmp(text, "false") == 0;
-    case KIND_ENUM:
-        *ret_number = knob_name_index(row, text);
-        return *ret_number >= 0;
+    case KIND_ENUM: *ret_number = knob_name_index(row, text); return *ret_number >= 0;
     case KIND_STR:
     case KIND_SECRET: return (double)length >= row->min && (double)length <= row->max;
     }

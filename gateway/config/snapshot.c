@@ -96,16 +96,14 @@ struct change_walk {
 static void change_value(const struct change_walk *w, const struct step *at, const struct json *a,
                          const struct json *b);
 
-static void change_members(const struct change_walk *w, const struct step *at,
-                           const struct json *a, const struct json *b)
+static void change_members(const struct change_walk *w, const struct step *at, const struct json *a,
+                           const struct json *b)
 {
-    json_each(item, a)
-    {
+    json_each (item, a) {
         struct step below = step_to(at, item, 0);
         change_value(w, &below, item, json_get(b, json_key(item)));
     }
-    json_each(item, b)
-    {
+    json_each (item, b) {
         struct step below = step_to(at, item, 0);
         if (!json_get(a, json_key(item)))
             change_value(w, &below, NULL, item);

@@ -34,4 +34,5 @@ static inline bool snapshot_valid(const struct snapshot *snapshot)
 
 /* Dotted paths of the leaves that differ between two trees, fn once for each. */
 typedef void snapshot_change_fn(void *arg, const char *path);
-void snapshot_changes(const struct json *a, const struct json *b, snapshot_change_fn *fn, void *arg);
+void snapshot_changes(const struct json *a, const struct json *b, snapshot_change_fn *fn,
+                      void *arg);

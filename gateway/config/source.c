@@ -87,7 +87,7 @@ static size_t count_values(const struct json *j)
 {
     size_t count = 1;
 
-    json_each(item, j)
+    json_each (item, j)
         count += count_values(item);
     return count;
 }
@@ -154,10 +154,10 @@ static char *include_resolve(struct builder *b, const struct include *file, cons
 {
     const char *slash = strrchr(file->path, '/');
     char real[PATH_MAX];
-    CLEAN(mem_free) char *path =
-        name[0] == '/' || !slash
-            ? mem_string(name)
-            : mem_format("%.*s/%s", (int)(slash - file->path), file->path, name);
+    CLEAN(mem_free)
+    char *path = name[0] == '/' || !slash
+                     ? mem_string(name)
+                     : mem_format("%.*s/%s", (int)(slash - file->path), file->path, name);
 
     if (!realpath(path, real)) {
         include_issue(b, file, at,
@@ -217,11 +217,10 @@ static struct json *include_file(struct builder *b, const struct include *file,
 static struct json *merge_over(struct json *into, struct json *from)
 {
     if (json_kind(into) == JSON_ARRAY && json_kind(from) == JSON_ARRAY) {
-        json_each(item, from)
+        json_each (item, from)
             json_append(into, json_copy(item));
     } else if (json_kind(into) == JSON_OBJECT && json_kind(from) == JSON_OBJECT) {
-        json_each(item, from)
-        {
+        json_each (item, from) {
             const struct json *old = json_get(into, json_key(item));
             struct json *value = json_copy(item);
             json_put(into, json_key(item), old ? merge_over(json_copy(old), value) : value);
@@ -241,8 +240,7 @@ static struct json *include_all(struct builder *b, const struct include *file,
     if (json_kind(names) != JSON_ARRAY)
         return include_file(b, file, at, names);
     struct json *all = json_new_object();
-    json_each(name, names)
-    {
+    json_each (name, names) {
         struct json *one = include_file(b, file, at, name);
         if (!one)
             return json_free(all);
@@ -265,8 +263,7 @@ static struct json *merge_object(struct builder *b, const struct include *file,
                                  "other keys"));
         return json_free(out);
     }
-    json_each(item, in)
-    {
+    json_each (item, in) {
         if (strcmp(json_key(item), "$include") == 0)
             continue;
         struct step below = step_to(at, item, 0);
@@ -288,8 +285,7 @@ static struct json *merge_value(struct builder *b, const struct include *file,
         return json_copy(in);
     struct json *out = json_new_array();
     size_t index = 0;
-    json_each(item, in)
-    {
+    json_each (item, in) {
         struct step below = step_to(at, item, index++);
         struct json *value = merge_value(b, file, &below, item);
         if (!value)
@@ -303,9 +299,10 @@ static char *folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char real[PATH_MAX];
-    CLEAN(mem_free) char *folder = !slash          ? mem_string(".")
-                                   : slash == path ? mem_string("/")
-                                                   : mem_slice(path, (size_t)(slash - path));
+    CLEAN(mem_free)
+    char *folder = !slash          ? mem_string(".")
+                   : slash == path ? mem_string("/")
+                                   : mem_slice(path, (size_t)(slash - path));
 
     return mem_string(realpath(folder, real) ? real : folder);
 }

@@ -5,14 +5,14 @@
 #include "gateway/config/issue.h"
 #include "gateway/config/path.h"
 
-#define SOURCE_BYTES_MAX ((size_t)1 << 20) /* one file */
-#define SOURCE_DEPTH_MAX 8                 /* files that include files */
-#define SOURCE_COUNT_MAX 64                /* files in all */
-#define SOURCE_VALUES_MAX 20000            /* values of all files together */
+#define SOURCE_BYTES_MAX  ((size_t)1 << 20) /* one file */
+#define SOURCE_DEPTH_MAX  8                 /* files that include files */
+#define SOURCE_COUNT_MAX  64                /* files in all */
+#define SOURCE_VALUES_MAX 20000             /* values of all files together */
 
 struct source {
-    char *path;   /* as opened, absolute where the root was */
-    char *text;   /* owned; holds secrets: wiped when freed */
+    char *path; /* as opened, absolute where the root was */
+    char *text; /* owned; holds secrets: wiped when freed */
     size_t length;
     char **mount; /* keys from the top of the document to the object that includes it */
     size_t mount_count;
