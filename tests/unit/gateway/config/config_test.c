@@ -151,12 +151,11 @@ T(messages_never_quote_values)
 
 T(known_keys_that_we_do_not_use_are_warnings)
 {
-    struct snapshot *s = snapshot_build("/tmp/culvert.json",
-                                        "{$schema:'x', talk:{voiceId:'v'},\n"
-                                        "gateway:{remote:{url:'ws://x'}},\n"
-                                        "channels:{telegram:{network:{}},matrix:{}},\n"
-                                        "agents:{list:[{id:'a',sandbox:{}}]}}",
-                                        133);
+    const char *text = "{$schema:'x', talk:{voiceId:'v'},\n"
+                       "gateway:{remote:{url:'ws://x'}},\n"
+                       "channels:{telegram:{network:{}},matrix:{}},\n"
+                       "agents:{list:[{id:'a',sandbox:{}}]}}";
+    struct snapshot *s = snapshot_build("/tmp/culvert.json", text, strlen(text));
 
     t_eq(s->issues.count, 0);
     t_eq(s->warnings.count, 5);
