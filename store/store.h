@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/io/op.h"
 
+struct arena_chunk;
 struct store;
 struct store_batch;
 
@@ -35,11 +36,19 @@ const char *store_state_text(const struct store *store); /* sentence for a perso
 struct store_batch *store_batch(struct store *store) MUSTCHECK;
 void store_batch_free(struct store_batch *batch); /* only one that is not committed */
 /* Takes the batch. op (prepared by op_init; NULL: nobody waits) ends 0 when it is on disk, else
- * -ERR_FULL (disk), -ERR_IO, -ERR_CORRUPT, -ERR_BUSY, and then nothing of the batch happened. */
+ * -ERR_FULL (disk), -ERR_IO, -ERR_CORRUPT, -ERR_BUSY (queue full, or another program holds the file),
+ * -ERR_CONFLICT (a unique key is taken), -ERR_TOO_LARGE, and then nothing of the batch happened. A
+ * cancelled op does not stop the write. */
 void store_commit(struct store_batch *batch, struct op *op);
 /* Also tell fn how the batch ended, on the loop, in commit order, before its op ends. Any number. */
 typedef void store_hook_fn(void *arg, int result);
 void store_on_commit(struct store_batch *batch, store_hook_fn *fn, void *arg);
+
+/* Called on the loop when the batch has ended, before its op does, batches in the order given; result
+ * as for the op, -ERR_CANCELLED when the batch is freed instead of committed. At most one per batch. It
+ * may make and commit batches, not close the store. */
+typedef void store_commit_fn(void *arg, int result);
+void store_batch_then(struct store_batch *batch, store_commit_fn *then, void *arg);
 
 /* All strings below are copied. NULL where a member may be absent. Lists are JSON array texts. */
 
@@ -101,8 +110,9 @@ void store_turn_remove(struct store_batch *batch, const char *run_id);
 typedef void store_turn_fn(void *arg, const struct store_turn *turn);
 int store_turn_each(struct store *store, store_turn_fn *fn, void *arg);
 
-/* Idempotency: key is "<method>:<key>"; outcome is JSON. Kept 24 h, at most 100,000, oldest first out.
- * The table is in memory as well: find is immediate; the pointer lives until the next put. */
+/* Idempotency: key is "<method>:<key>"; outcome is JSON. Kept 24 h after `at`, at most 100,000, oldest
+ * first out. The table is in memory as well: find is immediate and sees a put from store_commit on (a
+ * commit that fails takes it back); the pointer lives until the next store_commit. */
 #define STORE_IDEMPOTENCY_MAX 100000
 #define STORE_IDEMPOTENCY_MS (24 * 60 * 60 * 1000)
 void store_idempotency_put(struct store_batch *batch, const char *key, const char *outcome, int64_t at);
@@ -128,20 +138,50 @@ struct store_position {
 };
 void store_log_position(const struct store *store, struct store_position *ret);
 
+/* What may be said about a reader that has seen everything up to `after` of the term `epoch`: OK, all
+ * that came later is still there; EPOCH, no such term (another database, a restored copy); TRIMMED, some
+ * of it is gone; AHEAD, that term never got so far. */
+enum store_cursor { STORE_CURSOR_OK, STORE_CURSOR_EPOCH, STORE_CURSOR_TRIMMED, STORE_CURSOR_AHEAD };
+enum store_cursor store_log_cursor(const struct store *store, const char *epoch, int64_t after);
+
+struct store_logged {
+    int64_t offset, at;
+    uint32_t scopes;
+    char *name, *session_key, *payload; /* session_key may be NULL */
+};
+/* As struct store_page. */
+struct store_log_page {
+    struct op op;
+    struct store_logged *rows;
+    size_t count, bytes; /* bytes of payload */
+    int64_t next;        /* read on after this offset; nothing between the last row and it */
+    int64_t oldest;      /* first kept when the page was read: after + 1 < oldest is a gap */
+    bool more;           /* limit or max_bytes cut the page */
+    struct arena_chunk *memory;
+};
+/* Events after `after`, up to the head at the time of the call, in order; at least one row however
+ * large. Offsets have holes where a batch failed. */
+void store_log_read(struct store *store, struct store_log_page *page, int64_t after, int limit,
+                    size_t max_bytes);
+void store_log_page_done(struct store_log_page *page);
+
 /* ---- reading: on the reader thread, answered through the op ---- */
+
+#define STORE_PAGE_MAX 10000 /* rows of one page */
 
 struct store_row {
     int64_t seq, at;
-    char *message_id, *run_id, *message;
+    char *message_id, *run_id, *message; /* run_id may be NULL */
 };
-/* Embedded by the reader's owner; rows are filled when the op ends, freed by store_page_done. */
+/* Embedded by the reader's owner; rows are filled when the op ends with 0, freed by store_page_done.
+ * More than 1,024 reads waiting: -ERR_BUSY. */
 struct store_page {
     struct op op;
     struct store_row *rows;
     size_t count;
     int64_t total;   /* messages of the session in all */
-    size_t bytes;
-    char *message_id; /* the door's copy of the question */
+    size_t bytes;    /* of message text in rows */
+    struct arena_chunk *memory;
 };
 /* The newest `limit` messages with seq <= through_seq (0: the end), in rising order, at most max_bytes of
  * message text (at least one row). op prepared by op_init. */
