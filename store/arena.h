@@ -11,6 +11,6 @@ struct arena {
     size_t taken; /* bytes asked for so far: what ceilings count */
 };
 
-void *arena_take(struct arena *arena, size_t size);                         /* zeroed, aligned to 8 */
-char *arena_copy(struct arena *arena, const char *text, size_t length);     /* NUL terminated */
-void arena_done(struct arena *arena);                                       /* frees everything */
+void *arena_take(struct arena *arena, size_t size);                     /* zeroed, aligned to 8 */
+char *arena_copy(struct arena *arena, const char *text, size_t length); /* NUL terminated */
+void arena_done(struct arena *arena);                                   /* frees everything */

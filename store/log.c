@@ -12,10 +12,10 @@
 
 #include <stdio.h>
 
-#define TRIM_STEP     512               /* rows deleted per transaction */
-#define TRIM_SLACK    64                /* begin at limit + 1/64, end at the limit */
-#define TRIM_AGE_MS   (60 * 1000)       /* how often the age of the oldest row is looked at */
-#define TRIM_RETRY_MS (60 * 1000)               /* after a step that failed */
+#define TRIM_STEP     512         /* rows deleted per transaction */
+#define TRIM_SLACK    64          /* begin at limit + 1/64, end at the limit */
+#define TRIM_AGE_MS   (60 * 1000) /* how often the age of the oldest row is looked at */
+#define TRIM_RETRY_MS (60 * 1000) /* after a step that failed */
 
 /* ---- appending (loop) ---- */
 
@@ -113,7 +113,8 @@ static int log_load_terms(struct sql *sql, struct store_log *log)
     return r;
 }
 
-static int log_load_numbers(struct sql *sql, enum statement statement, int64_t *ret_a, int64_t *ret_b)
+static int log_load_numbers(struct sql *sql, enum statement statement, int64_t *ret_a,
+                            int64_t *ret_b)
 {
     struct sql_rows rows;
     int r;
@@ -271,8 +272,8 @@ static int log_read_rows(struct sql *sql, struct read *read)
     int r;
 
     read->rows = out;
-    sql_rows(sql, STATEMENT_log_page, VALUES(vi(read->after), vi(read->through), vi(read->limit + 1)),
-             &rows);
+    sql_rows(sql, STATEMENT_log_page,
+             VALUES(vi(read->after), vi(read->through), vi(read->limit + 1)), &rows);
     while ((r = sql_next(&rows)) > 0) {
         size_t bytes = sql_length(&rows, 5);
         bool room = read->count == 0 || read->bytes + bytes <= read->max_bytes;

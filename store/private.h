@@ -41,9 +41,9 @@ struct store_batch {
 
     int64_t log_first, log_last; /* 0: no events */
     int64_t log_rows, log_bytes;
-    struct store_batch *log_prev, *log_next; /* in struct store_log.open */
+    struct store_batch *log_prev, *log_next;            /* in struct store_log.open */
     struct idempotency_change *changes, **changes_tail; /* idempotency puts */
-    bool committed; /* store_commit took it */
+    bool committed;                                     /* store_commit took it */
 };
 
 void batch_add(struct store_batch *batch, enum statement statement, const struct value *values,
@@ -64,7 +64,7 @@ struct idempotency {
 
 int idempotency_load(struct store *store);
 void idempotency_done(struct idempotency *table);
-void idempotency_apply(struct store_batch *batch); /* at store_commit */
+void idempotency_apply(struct store_batch *batch);           /* at store_commit */
 void idempotency_settle(struct store_batch *batch, bool ok); /* only after apply */
 
 /* ---- log.c ---- */
@@ -81,7 +81,8 @@ struct store_log {
     int64_t given;   /* the last offset handed out */
     int64_t durable; /* the last that was committed */
     int64_t oldest;  /* first kept, 0: none */
-    struct store_batch *open, *open_last; /* batches with events, not ended, in order of first offset */
+    struct store_batch *open,
+        *open_last; /* batches with events, not ended, in order of first offset */
 };
 
 /* Writer thread (and store_open). */
@@ -89,11 +90,11 @@ struct log_trim {
     int64_t rows, bytes; /* in the log, as written in log_total */
     int64_t max_rows, max_bytes, max_age_ms;
     int64_t next_age_check, not_before;
-    bool trimming; /* the last step left more to do */
+    bool trimming;  /* the last step left more to do */
     int64_t oldest; /* first offset kept; 0: none or not looked */
 };
 
-int log_load(struct store *store);                /* terms, bounds, totals; a new term in memory */
+int log_load(struct store *store); /* terms, bounds, totals; a new term in memory */
 int log_write_term(struct sql *sql, const struct store_log *log, int64_t now);
 void log_settle(struct store_batch *batch, bool ok);
 void log_done(struct store_log *log);
@@ -184,7 +185,7 @@ struct store {
     struct writer writer;
     struct reader reader;
     pthread_mutex_t write_lock; /* the writer's connection; contended only for ":memory:" */
-    char *path; /* NULL: memory */
+    char *path;                 /* NULL: memory */
 
     struct idempotency idempotency;
     struct store_log log;

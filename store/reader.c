@@ -62,14 +62,12 @@ char *read_text(struct arena *arena, const struct sql_rows *rows, int column)
 
 static void reader_answer(struct reader *reader, struct read *read)
 {
-    char reason[STORE_REASON_MAX];
-
     read->job.result = read->run(reader->use, read);
     if (read->job.result == 0)
         return;
-    sql_reason(reader->use, reason, sizeof(reason));
     read->job.fault = NEW(struct fault);
-    fault_set(read->job.fault, read->job.result, "the store could not read: %s", reason);
+    fault_set(read->job.fault, read->job.result, "the store could not read: %s",
+              reader->use->reason);
 }
 
 bool reader_run(void *arg, struct job *jobs)

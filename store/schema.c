@@ -41,11 +41,12 @@ static int schema_file_fault(const char *path, int reason, struct fault *fault)
     case EACCES:
     case EPERM:
     case EROFS:
-        return fault_set(fault, -ERR_DENIED,
-                         "cannot write the database %s: %s. The file and its folder must belong to "
-                         "the user who runs the gateway and be writable: check with ls -ld, or name "
-                         "another state directory",
-                         path, why);
+        return fault_set(
+            fault, -ERR_DENIED,
+            "cannot write the database %s: %s. The file and its folder must belong to "
+            "the user who runs the gateway and be writable: check with ls -ld, or name "
+            "another state directory",
+            path, why);
     default: return fault_set(fault, -ERR_IO, "cannot open the database %s: %s", path, why);
     }
 }
@@ -71,10 +72,11 @@ static int schema_file_make(const char *path, struct fault *fault)
 
     int r = 0;
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        r = fault_set(fault, -ERR_INVALID,
-                      "%s is not a regular file: the database cannot live there. Name another state "
-                      "directory, or move it away",
-                      path);
+        r = fault_set(
+            fault, -ERR_INVALID,
+            "%s is not a regular file: the database cannot live there. Name another state "
+            "directory, or move it away",
+            path);
     else if ((st.st_mode & 077) != 0 && fchmod(fd, 0600) < 0)
         r = schema_file_fault(path, errno, fault);
     close(fd);
@@ -85,15 +87,15 @@ static int schema_file_make(const char *path, struct fault *fault)
 
 int schema_fault(const struct sql *sql, int code, const char *path, struct fault *fault)
 {
-    char reason[STORE_REASON_MAX];
+    const char *reason = sql->reason;
 
-    sql_reason(sql, reason, sizeof(reason));
     switch (code) {
     case -ERR_CORRUPT:
-        return fault_set(fault, code,
-                         "the database %s is damaged (%s). Keep a copy of it, then restore a backup, "
-                         "or save what can be read: sqlite3 FILE .recover | sqlite3 NEWFILE",
-                         path, reason);
+        return fault_set(
+            fault, code,
+            "the database %s is damaged (%s). Keep a copy of it, then restore a backup, "
+            "or save what can be read: sqlite3 FILE .recover | sqlite3 NEWFILE",
+            path, reason);
     case -ERR_FULL:
         return fault_set(fault, code,
                          "the database %s cannot be opened: no space left on its disk (%s). Free "
@@ -105,14 +107,14 @@ int schema_fault(const struct sql *sql, int code, const char *path, struct fault
                          "(fuser FILE names it) and start again",
                          path, reason);
     case -ERR_DENIED: return schema_file_fault(path, EACCES, fault);
-    default:
-        return fault_set(fault, code, "the database %s cannot be opened: %s", path, reason);
+    default: return fault_set(fault, code, "the database %s cannot be opened: %s", path, reason);
     }
 }
 
 /* ---- whose and how old ---- */
 
-static int schema_check(struct sql *sql, const char *path, int64_t *ret_version, struct fault *fault)
+static int schema_check(struct sql *sql, const char *path, int64_t *ret_version,
+                        struct fault *fault)
 {
     int64_t application = 0, version = 0, tables = 0;
     int newest = migrations[COUNT(migrations) - 1].version;
@@ -199,10 +201,11 @@ static int schema_wal(struct sql *sql, const char *path, struct fault *fault)
     if (r < 0)
         return schema_fault(sql, r, path, fault);
     if (strcmp(mode, "wal") != 0)
-        return fault_set(fault, -ERR_UNSUPPORTED,
-                         "the file system of %s cannot hold a write-ahead log (SQLite stays in mode "
-                         "\"%s\"); put the state directory on a local disk",
-                         path, mode);
+        return fault_set(
+            fault, -ERR_UNSUPPORTED,
+            "the file system of %s cannot hold a write-ahead log (SQLite stays in mode "
+            "\"%s\"); put the state directory on a local disk",
+            path, mode);
     return 0;
 }
 

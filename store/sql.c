@@ -17,28 +17,34 @@ static const char *const statement_texts[STATEMENTS] = {
 static const struct {
     int sqlite, err;
 } sql_errors[] = {
-    {SQLITE_OK, 0},
-    {SQLITE_DONE, 0},
-    {SQLITE_ROW, 0},
-    {SQLITE_FULL, -ERR_FULL},
-    {SQLITE_IOERR, -ERR_IO},
-    {SQLITE_CORRUPT, -ERR_CORRUPT},
-    {SQLITE_NOTADB, -ERR_CORRUPT},
-    {SQLITE_BUSY, -ERR_BUSY},
-    {SQLITE_LOCKED, -ERR_BUSY},
-    {SQLITE_CONSTRAINT, -ERR_CONFLICT},
-    {SQLITE_TOOBIG, -ERR_TOO_LARGE},
-    {SQLITE_NOMEM, -ERR_NO_MEMORY},
-    {SQLITE_READONLY, -ERR_DENIED},
-    {SQLITE_PERM, -ERR_DENIED},
-    {SQLITE_CANTOPEN, -ERR_IO},
+    {SQLITE_FULL, -ERR_FULL},           {SQLITE_IOERR, -ERR_IO},
+    {SQLITE_CORRUPT, -ERR_CORRUPT},     {SQLITE_NOTADB, -ERR_CORRUPT},
+    {SQLITE_BUSY, -ERR_BUSY},           {SQLITE_LOCKED, -ERR_BUSY},
+    {SQLITE_CONSTRAINT, -ERR_CONFLICT}, {SQLITE_TOOBIG, -ERR_TOO_LARGE},
+    {SQLITE_NOMEM, -ERR_NO_MEMORY},     {SQLITE_READONLY, -ERR_DENIED},
+    {SQLITE_PERM, -ERR_DENIED},         {SQLITE_CANTOPEN, -ERR_IO},
     {SQLITE_PROTOCOL, -ERR_BUSY},
 };
 
-static int sql_code(const struct sql *sql, int rc)
+/* Kept at once: the rollback that follows a failure would overwrite it in SQLite. */
+static void sql_keep_reason(struct sql *sql, int primary)
+{
+    int reason = sql->db ? sqlite3_system_errno(sql->db) : 0;
+    bool system = reason != 0 && (primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN);
+
+    snprintf(sql->reason, sizeof(sql->reason), "%s%s%s",
+             sql->db ? sqlite3_errmsg(sql->db) : "out of memory", system ? ": " : "",
+             system ? strerrordesc_np(reason) : "");
+}
+
+static int sql_code(struct sql *sql, int rc)
 {
     int primary = rc & 0xff;
 
+    if (primary == SQLITE_OK || primary == SQLITE_DONE || primary == SQLITE_ROW)
+        return 0;
+
+    sql_keep_reason(sql, primary);
     /* Some ways of having no room come as plain I/O errors (a -shm that cannot grow). */
     if ((primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN) && sql->db) {
         int reason = sqlite3_system_errno(sql->db);
@@ -49,16 +55,6 @@ static int sql_code(const struct sql *sql, int rc)
         if (sql_errors[i].sqlite == primary)
             return sql_errors[i].err;
     return -ERR_BUG;
-}
-
-void sql_reason(const struct sql *sql, char *out, size_t size)
-{
-    int reason = sql->db ? sqlite3_system_errno(sql->db) : 0;
-    int primary = sql->db ? sqlite3_errcode(sql->db) & 0xff : SQLITE_NOMEM;
-    bool system = reason != 0 && (primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN);
-
-    snprintf(out, size, "%s%s%s", sql->db ? sqlite3_errmsg(sql->db) : "out of memory",
-             system ? ": " : "", system ? strerrordesc_np(reason) : "");
 }
 
 /* ---- connection ---- */

@@ -29,7 +29,8 @@ static inline struct value vi(int64_t number)
 {
     return (struct value){.number = number};
 }
-#define VALUES(...) ((const struct value[]){__VA_ARGS__}), COUNT(((const struct value[]){__VA_ARGS__}))
+#define VALUES(...)                                                                                \
+    ((const struct value[]){__VA_ARGS__}), COUNT(((const struct value[]){__VA_ARGS__}))
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -39,6 +40,7 @@ struct sql {
     struct sqlite3_stmt *prepared[STATEMENTS]; /* made at first use */
     int wal_pages;                             /* in the WAL after the last commit */
     int busy_ms;                               /* wait that long for a foreign lock */
+    char reason[256];                          /* SQLite's sentence about the last failure */
 };
 
 /* The file must exist unless vfs is given. NULL path: a private database in memory. */
@@ -74,5 +76,3 @@ bool sql_in_transaction(const struct sql *sql);
 /* Moves what it can of the WAL into the database; truncate also shortens the WAL when no reader is in
  * the way. */
 int sql_checkpoint(struct sql *sql, bool truncate);
-/* SQLite's sentence about the last failure, with the system's reason when there is one. */
-void sql_reason(const struct sql *sql, char *out, size_t size);

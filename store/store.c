@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #define TICK_MS  (10 * 60 * 1000) /* trims by age also when nothing is written */
-#define RETRY_MS (5 * 1000)       /* while not OK: a small write, to learn that the trouble is over */
+#define RETRY_MS (5 * 1000) /* while not OK: a small write, to learn that the trouble is over */
 
 #define LOG_MAX_BYTES  ((int64_t)256 * 1024 * 1024)
 #define LOG_MAX_AGE_MS ((int64_t)30 * 24 * 60 * 60 * 1000)
@@ -33,8 +33,9 @@ static const char *const state_remedies[] = {
     [STORE_DAMAGED] = "the database is damaged. Stop the gateway, keep a copy of the file, then "
                       "restore a backup or save what can be read: sqlite3 FILE .recover | sqlite3 "
                       "NEWFILE",
-    [STORE_FAILING] = "the database cannot be written: nothing new is saved. Check the disk and who "
-                      "else uses the file; it is tried again every few seconds",
+    [STORE_FAILING] =
+        "the database cannot be written: nothing new is saved. Check the disk and who "
+        "else uses the file; it is tried again every few seconds",
 };
 
 void store_enter_state(struct store *store, enum store_state state, const char *reason)
@@ -56,8 +57,8 @@ void store_enter_state(struct store *store, enum store_state state, const char *
 /* lane_after_fn of the writer. */
 static void store_on_group(void *arg)
 {
-    struct store *store = arg;
-    struct writer *w = &store->writer;
+    struct writer *w = arg;
+    struct store *store = w->store;
     char reason[STORE_REASON_MAX];
 
     pthread_mutex_lock(&w->lane.lock);
@@ -150,14 +151,12 @@ static int store_write_start(struct store *store)
     if (r != -ERR_FULL)
         return r;
 
-    char reason[STORE_REASON_MAX];
-    sql_reason(sql, reason, sizeof(reason));
     if (sql_in_transaction(sql))
         sql_run(sql, STATEMENT_rollback, NULL, 0);
     store->writer.term_pending = true;
     store->writer.state = STORE_FULL;
-    memcpy(store->writer.reason, reason, sizeof(reason));
-    store_enter_state(store, STORE_FULL, reason);
+    memcpy(store->writer.reason, sql->reason, sizeof(sql->reason));
+    store_enter_state(store, STORE_FULL, sql->reason);
     return 0;
 }
 

@@ -64,7 +64,8 @@ typedef void store_device_fn(void *arg, const struct store_device *device);
 int store_device_each(struct store *store, store_device_fn *fn, void *arg);
 
 struct store_token {
-    const char *device_id, *role, *hash, *scopes; /* hash: SHA-256 hex of the token, never the token */
+    const char *device_id, *role, *hash,
+        *scopes; /* hash: SHA-256 hex of the token, never the token */
     int64_t created_at, rotated_at, revoked_at, last_used_at; /* 0: never */
 };
 void store_token_put(struct store_batch *batch, const struct store_token *token);
@@ -97,8 +98,8 @@ struct store_message {
 void store_message_put(struct store_batch *batch, const struct store_message *message);
 /* delete: archive false removes, true keeps under archived_at (sessions.delete, compact). Up to and
  * including through_seq. */
-void store_messages_drop(struct store_batch *batch, const char *session_id, int64_t through_seq, bool archive,
-                         int64_t at);
+void store_messages_drop(struct store_batch *batch, const char *session_id, int64_t through_seq,
+                         bool archive, int64_t at);
 
 /* A turn that has begun and not ended: found again after a crash. */
 struct store_turn {
@@ -114,9 +115,11 @@ int store_turn_each(struct store *store, store_turn_fn *fn, void *arg);
  * first out. The table is in memory as well: find is immediate and sees a put from store_commit on (a
  * commit that fails takes it back); the pointer lives until the next store_commit. */
 #define STORE_IDEMPOTENCY_MAX 100000
-#define STORE_IDEMPOTENCY_MS (24 * 60 * 60 * 1000)
-void store_idempotency_put(struct store_batch *batch, const char *key, const char *outcome, int64_t at);
-const char *store_idempotency_find(const struct store *store, const char *key); /* NULL: not known */
+#define STORE_IDEMPOTENCY_MS  (24 * 60 * 60 * 1000)
+void store_idempotency_put(struct store_batch *batch, const char *key, const char *outcome,
+                           int64_t at);
+const char *store_idempotency_find(const struct store *store,
+                                   const char *key); /* NULL: not known */
 
 /* Small settings that survive a start: the gateway's identity, counters. */
 void store_meta_put(struct store_batch *batch, const char *key, const char *value);
@@ -133,8 +136,8 @@ struct store_event {
 int64_t store_log_append(struct store_batch *batch, const struct store_event *event);
 
 struct store_position {
-    char epoch[33];         /* this start's term, 32 hex */
-    int64_t head, oldest;   /* last committed offset (0: none), first kept */
+    char epoch[33];       /* this start's term, 32 hex */
+    int64_t head, oldest; /* last committed offset (0: none), first kept */
 };
 void store_log_position(const struct store *store, struct store_position *ret);
 
@@ -179,8 +182,8 @@ struct store_page {
     struct op op;
     struct store_row *rows;
     size_t count;
-    int64_t total;   /* messages of the session in all */
-    size_t bytes;    /* of message text in rows */
+    int64_t total; /* messages of the session in all */
+    size_t bytes;  /* of message text in rows */
     struct arena_chunk *memory;
 };
 /* The newest `limit` messages with seq <= through_seq (0: the end), in rising order, at most max_bytes of

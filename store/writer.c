@@ -7,9 +7,10 @@
 
 #include "base/mem.h"
 
-#define CHECKPOINT_PAGES 1000  /* WAL growth between checkpoints: 4 MB */
-#define CHECKPOINT_FORCE 16384 /* a WAL this long is shortened even if a reader has to be waited for */
-#define RETRIES_MAX      4     /* failures in a row, one by one, before the rest of a group fails too */
+#define CHECKPOINT_PAGES 1000 /* WAL growth between checkpoints: 4 MB */
+#define CHECKPOINT_FORCE                                                                           \
+    16384             /* a WAL this long is shortened even if a reader has to be waited for */
+#define RETRIES_MAX 4 /* failures in a row, one by one, before the rest of a group fails too */
 
 /* ---- one batch ---- */
 
@@ -44,13 +45,10 @@ static int writer_run_batch(struct sql *sql, const struct store_batch *batch)
 
 static void writer_fail(struct writer *w, struct job *job, int r)
 {
-    char reason[STORE_REASON_MAX];
-
-    sql_reason(&w->sql, reason, sizeof(reason));
     job->result = r;
     if (!job->fault)
         job->fault = NEW(struct fault);
-    fault_set(job->fault, r, "the store could not write: %s", reason);
+    fault_set(job->fault, r, "the store could not write: %s", w->sql.reason);
 }
 
 /* ---- one group ---- */
@@ -141,14 +139,11 @@ static enum store_state writer_state_of(int r)
 static void writer_tell(struct writer *w, int r)
 {
     enum store_state state = writer_state_of(r);
-    char reason[STORE_REASON_MAX] = "";
 
-    if (r < 0)
-        sql_reason(&w->sql, reason, sizeof(reason));
     pthread_mutex_lock(&w->lane.lock);
     if (w->state != STORE_DAMAGED) { /* damage is not cured by a write that worked elsewhere */
         w->state = state;
-        memcpy(w->reason, reason, sizeof(reason));
+        memcpy(w->reason, w->sql.reason, sizeof(w->reason));
     }
     w->oldest = w->trim.oldest;
     pthread_mutex_unlock(&w->lane.lock);
