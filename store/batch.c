@@ -13,7 +13,6 @@ struct store_batch *store_batch(struct store *store)
     batch->store = store;
     batch->tail = &batch->first;
     batch->changes_tail = &batch->changes;
-    batch->hooks_tail = &batch->hooks;
     return batch;
 }
 
@@ -25,30 +24,22 @@ static void batch_free(struct store_batch *batch)
     arena_done(&arena);
 }
 
-static void batch_run_hooks(struct store_batch *batch, int result)
-{
-    for (struct hook *hook = batch->hooks; hook; hook = hook->next)
-        hook->fn(hook->arg, result);
-}
-
 void store_batch_free(struct store_batch *batch)
 {
     if (!batch)
         return;
     require(!batch->committed);
     log_settle(batch, false);
-    batch_run_hooks(batch, -ERR_CANCELLED);
+    if (batch->then)
+        batch->then(batch->then_arg, -ERR_CANCELLED);
     batch_free(batch);
 }
 
-void store_on_commit(struct store_batch *batch, store_hook_fn *fn, void *arg)
+void store_batch_then(struct store_batch *batch, store_commit_fn *then, void *arg)
 {
-    struct hook *hook = arena_take(&batch->arena, sizeof(*hook));
-
-    hook->fn = fn;
-    hook->arg = arg;
-    *batch->hooks_tail = hook;
-    batch->hooks_tail = &hook->next;
+    require(!batch->then);
+    batch->then = then;
+    batch->then_arg = arg;
 }
 
 void batch_add(struct store_batch *batch, enum statement statement, const struct value *values,
@@ -79,30 +70,18 @@ static void batch_on_cancel(struct op *op, void *worker)
 
 static void batch_end(struct store_batch *batch, int result)
 {
+    struct op *op = batch->op;
+
     log_settle(batch, result == 0);
     idempotency_settle(batch, result == 0);
-    batch_run_hooks(batch, result);
-    if (batch->op) {
+    if (batch->then)
+        batch->then(batch->then_arg, result);
+    if (op) {
         if (result < 0 && batch->job.fault)
-            batch->op->fault = *batch->job.fault;
-        op_end(batch->op, result);
+            op->fault = *batch->job.fault;
+        op_end(op, result);
     }
     batch_free(batch);
-}
-
-/* Ended at the end of the turn: a hook must not run inside the store_commit that caused it. */
-static void batch_refuse(struct store_batch *batch, int r)
-{
-    struct store *store = batch->store;
-
-    batch->job.result = r;
-    batch->job.fault = NEW(struct fault);
-    fault_set(batch->job.fault, r,
-              r == -ERR_CLOSED ? "the store is closing and takes no more writes"
-                               : "too many writes wait for the disk; try again in a moment");
-    batch->job.next = store->refused;
-    store->refused = &batch->job;
-    defer_start(store->loop, &store->refusal, batch_end_refused, store);
 }
 
 void store_commit(struct store_batch *batch, struct op *op)
@@ -119,25 +98,12 @@ void store_commit(struct store_batch *batch, struct op *op)
     idempotency_apply(batch);
 
     int r = lane_push(&store->writer.lane, &batch->job);
-    if (r < 0)
-        batch_refuse(batch, r);
-}
-
-void batch_end_refused(void *arg)
-{
-    struct store *store = arg;
-    struct job *job = TAKE(store->refused), *oldest = NULL;
-
-    while (job) {
-        struct job *next = job->next;
-        job->next = oldest;
-        oldest = job;
-        job = next;
-    }
-    while (oldest) {
-        struct job *next = oldest->next;
-        batch_end(CONTAINER(oldest, struct store_batch, job), oldest->result);
-        oldest = next;
+    if (r < 0) {
+        batch->job.fault = NEW(struct fault);
+        fault_set(batch->job.fault, r,
+                  r == -ERR_CLOSED ? "the store is closing and takes no more writes"
+                                   : "too many writes wait for the disk; try again in a moment");
+        batch_end(batch, r);
     }
 }
 

@@ -27,19 +27,13 @@ struct record {
 
 struct idempotency_change;
 
-/* store_on_commit; in the batch's arena. */
-struct hook {
-    struct hook *next;
-    store_hook_fn *fn;
-    void *arg;
-};
-
 struct store_batch {
     struct job job; /* first */
     struct store *store;
     struct arena arena; /* holds the batch itself */
     struct op *op;      /* NULL: nobody waits (any more) */
-    struct hook *hooks, **hooks_tail;
+    store_commit_fn *then;
+    void *then_arg;
 
     struct record *first, **tail;
     size_t count;
@@ -56,7 +50,6 @@ void batch_add(struct store_batch *batch, enum statement statement, const struct
                size_t count);
 #define ADD(batch, name, ...) batch_add(batch, STATEMENT_##name, VALUES(__VA_ARGS__))
 void batch_finish(void *arg, struct job *job); /* lane_finish_fn of the writer */
-void batch_end_refused(void *arg);             /* loop_fn: ends what the writer did not take */
 
 /* ---- idempotency.c ---- */
 
@@ -193,9 +186,6 @@ struct store {
     struct reader reader;
     pthread_mutex_t write_lock; /* the writer's connection; contended only for ":memory:" */
     char *path;                 /* NULL: memory */
-
-    struct job *refused; /* batches the writer did not take, newest first */
-    struct defer refusal;
 
     struct idempotency idempotency;
     struct store_log log;

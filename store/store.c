@@ -61,8 +61,6 @@ static void store_on_group(void *arg)
     struct store *store = w->store;
     char reason[STORE_REASON_MAX];
 
-    CHECK(store, STORE_MAGIC);
-
     pthread_mutex_lock(&w->lane.lock);
     enum store_state state = w->state;
     int64_t oldest = w->oldest;
@@ -78,10 +76,9 @@ static void store_on_group(void *arg)
 static void store_tick(void *arg)
 {
     struct store *store = arg;
+    struct store_batch *batch = store_batch(store);
     char now[24];
 
-    CHECK(store, STORE_MAGIC);
-    struct store_batch *batch = store_batch(store);
     if (store->state != STORE_OK) {
         snprintf(now, sizeof(now), "%lld", (long long)loop_wall(store->loop));
         store_meta_put(batch, "store.retried", now);
@@ -223,9 +220,6 @@ struct store *store_close(struct store *store)
     CHECK(store, STORE_MAGIC);
     lane_stop(&store->reader.lane);
     lane_stop(&store->writer.lane);
-    while (store->refused)
-        batch_end_refused(store);
-    defer_stop(store->loop, &store->refusal);
     timer_stop(store->loop, &store->tick);
     sql_close(&store->reader.sql);
     sql_close(&store->writer.sql);

@@ -72,9 +72,9 @@ struct ws_server_config {
     const char *unix_path; /* a stream socket made with mode; a dead leftover is replaced */
     uint32_t unix_mode;
     const char *tls_certificate, *tls_key; /* files; NULL: plain */
-    size_t message_max;        /* inbound message ceiling once ws_set_message_max was not called */
-    size_t output_max;         /* bytes queued per connection; see ws_send */
-    int half_open_max;         /* connections that have not finished the HTTP head */
+    size_t message_max; /* inbound message ceiling once ws_set_message_max was not called */
+    size_t output_max;  /* bytes queued per connection; see ws_send */
+    int half_open_max;  /* connections that have not finished the HTTP head */
     int64_t head_timeout_ms;
     size_t http_body_max;
 };
@@ -95,14 +95,16 @@ struct ws_target {
     const char *unix_path; /* instead of host and port */
     const char *path;      /* "/" */
     bool tls;
-    const char *pin;       /* SHA-256 of the leaf certificate, hex; NULL: system trust decides */
-    const char *origin;    /* NULL: none */
+    const char *pin;    /* SHA-256 of the leaf certificate, hex; NULL: system trust decides */
+    const char *origin; /* NULL: none */
     size_t message_max, output_max;
 };
 /* op ends 0 when the connection is open; events may come from then on. *ret_ws is set at once and is
- * owned by the door; the caller may ws_close it at any time. Fault: DNS, refused, TLS, HTTP status. */
-void ws_connect(struct op *op, const struct ws_target *target, const struct ws_events *events, void *arg,
-                struct ws **ret_ws);
+ * owned by the door; the caller may ws_close it at any time. Fault: DNS, refused, TLS, HTTP status. When
+ * the op fails (also after a ws_close before it was open) no event is ever called and the ws is gone
+ * once the op's done has returned. Without a deadline of the op's own: 30 s. */
+void ws_connect(struct op *op, const struct ws_target *target, const struct ws_events *events,
+                void *arg, struct ws **ret_ws);
 
 /* Two ends joined in memory: what one sends the other receives on a later turn. */
 void ws_pair(struct loop *loop, size_t output_max, struct ws **ret_a, struct ws **ret_b);
@@ -112,14 +114,15 @@ void ws_set_events(struct ws *ws, const struct ws_events *events, void *arg);
  * tail. -ERR_FULL when the connection's output_max would be passed (nothing is queued), -ERR_CLOSED
  * after a close. */
 int ws_send(struct ws *ws, const void *head, size_t head_length, struct bytes *tail);
-size_t ws_queued(const struct ws *ws);          /* bytes not yet given to the kernel */
-size_t ws_output_total(void);                   /* the same over all connections of the process */
+size_t ws_queued(const struct ws *ws); /* bytes not yet given to the kernel */
+size_t ws_output_total(void);          /* the same over all connections of the process */
+size_t ws_input_total(void); /* bytes of messages that have come in part, over all connections */
 void ws_ping(struct ws *ws);
 /* Sends what is queued and the close frame, waits at most 2 s for the peer's, then closed() runs. */
 void ws_close(struct ws *ws, uint16_t code, const char *reason);
 /* Drops the queue and the socket; closed() runs on a later turn. */
 void ws_abort(struct ws *ws);
-void ws_pause(struct ws *ws, bool paused);      /* stop and restart reading */
+void ws_pause(struct ws *ws, bool paused);            /* stop and restart reading */
 void ws_set_message_max(struct ws *ws, size_t bytes); /* over it: close 1009 */
 const struct ws_peer *ws_peer(const struct ws *ws);
-int64_t ws_last_read(const struct ws *ws);      /* loop_now() of the last bytes that came in */
+int64_t ws_last_read(const struct ws *ws); /* loop_now() of the last bytes that came in */

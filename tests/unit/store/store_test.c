@@ -132,33 +132,31 @@ T(a_cancelled_op_ends_cancelled_and_the_write_stands)
     rig_free(&g);
 }
 
-static int hook_results[4];
+static int then_results[3];
 
-static void on_hook(void *arg, int result)
+static void on_then(void *arg, int result)
 {
     *(int *)arg = result;
 }
 
-T(hooks_hear_of_commit_failure_and_free)
+T(then_hears_of_commit_failure_and_free)
 {
     struct rig g = rig_new(":memory:");
     const struct store_message message = {"s", "m", "user", NULL, "{}", 1, 1};
 
-    memset(hook_results, 1, sizeof(hook_results));
+    memset(then_results, 1, sizeof(then_results));
     for (int i = 0; i < 2; i++) {
         struct store_batch *batch = store_batch(g.store);
         store_message_put(batch, &message);
-        store_on_commit(batch, on_hook, &hook_results[i]);
-        store_on_commit(batch, on_hook, &hook_results[3]);
+        store_batch_then(batch, on_then, &then_results[i]);
         commit(&g, batch);
-        t_eq(hook_results[3], hook_results[i]);
     }
     struct store_batch *batch = store_batch(g.store);
-    store_on_commit(batch, on_hook, &hook_results[2]);
+    store_batch_then(batch, on_then, &then_results[2]);
     store_batch_free(batch);
-    t_eq(hook_results[0], 0);
-    t_eq(hook_results[1], -ERR_CONFLICT);
-    t_eq(hook_results[2], -ERR_CANCELLED);
+    t_eq(then_results[0], 0);
+    t_eq(then_results[1], -ERR_CONFLICT);
+    t_eq(then_results[2], -ERR_CANCELLED);
     rig_free(&g);
 }
 

@@ -1,0 +1,473 @@
+/* The client side: resolve, connect, TLS, upgrade. The path: ws_connect starts the op; the name is
+ * resolved in the pool (never on the loop); try_next connects to one address after the other by lws;
+ * the upgrade ends the op, and reading begins when the op's done has run.
+ *
+ * A failure that lws only calls "Unable to connect" is looked at again with a socket of our own, to
+ * say why. A ws that never opened has no events; it is freed right after its op's done. */
+#include "base/io/ws_internal.h"
+
+#include "base/crypto.h"
+#include "base/mem.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libwebsockets.h>
+#include <netdb.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define CONNECT_DEFAULT_MS 30000
+#define PROBE_MS           1000
+
+struct resolve {
+    uv_getaddrinfo_t request;
+    struct ws_connect *connect; /* NULL: nobody waits any more */
+};
+
+struct ws_connect {
+    struct ws *ws;
+    struct op *op; /* NULL: ended or dropped */
+    char *host, *unix_path, *path, *origin, *pin;
+    int port;
+    bool tls, starting, pin_matched;
+    struct resolve *resolve;
+    struct addrinfo *addresses, *next;
+    struct timer deadline;
+    struct defer later;
+    char address[INET6_ADDRSTRLEN]; /* being tried */
+    char tls_reason[128];
+    int probe_fd;
+    struct watch *probe;
+    struct timer probe_deadline;
+};
+
+static void connect_free(struct ws_connect *c)
+{
+    struct loop *loop = c->ws->loop;
+
+    timer_stop(loop, &c->deadline);
+    timer_stop(loop, &c->probe_deadline);
+    defer_stop(loop, &c->later);
+    if (c->probe) {
+        c->probe = watch_free(c->probe);
+        close(c->probe_fd);
+    }
+    if (c->resolve) {
+        c->resolve->connect = NULL;
+        uv_cancel((uv_req_t *)&c->resolve->request);
+    }
+    if (c->addresses)
+        uv_freeaddrinfo(c->addresses);
+    c->ws->connect = NULL;
+    mem_free(c->host);
+    mem_free(c->unix_path);
+    mem_free(c->path);
+    mem_free(c->origin);
+    mem_free(c->pin);
+    mem_free(c);
+}
+
+/* The end without a connection. The op (if it is still there) has its fault. */
+static void give_up(struct ws_connect *c, int code)
+{
+    struct ws *ws = c->ws;
+    struct op *op = TAKE(c->op);
+
+    connect_free(c);
+    ws->events = NULL; /* it never opened: nothing is told */
+    if (op)
+        op_end(op, code);
+    ws_end(ws, 1006, NULL); /* freed by a deferred call that runs after the op's */
+}
+
+static void where(const struct ws_connect *c, char *out, size_t size)
+{
+    if (c->unix_path)
+        snprintf(out, size, "%s", c->unix_path);
+    else if (c->address[0] && strcmp(c->address, c->host) != 0)
+        snprintf(out, size, "%s port %d (%s)", c->host, c->port, c->address);
+    else
+        snprintf(out, size, "%s port %d", c->host, c->port);
+}
+
+static void fail_with(struct ws_connect *c, int code, const char *why)
+{
+    char place[FAULT_TEXT_MAX / 2];
+
+    where(c, place, sizeof(place));
+    if (c->op && !c->op->fault.code)
+        fault_set(&c->op->fault, code, "cannot connect to %s: %s", place, why);
+    give_up(c, code);
+}
+
+/* ---- why it did not connect ---- */
+
+static const char *errno_reason(int error)
+{
+    switch (error) {
+    case ECONNREFUSED: return "connection refused: nothing listens there";
+    case ENOENT: return "no such socket: the gateway is not running there";
+    case EACCES:
+    case EPERM: return "permission denied";
+    case EHOSTUNREACH:
+    case ENETUNREACH: return "no route to that host";
+    case ETIMEDOUT: return "no answer";
+    case 0: return "the connection was closed at once";
+    default: return strerror(error);
+    }
+}
+
+static void probe_ends(struct ws_connect *c, int error)
+{
+    fail_with(c, -ERR_CONNECT, errno_reason(error));
+}
+
+static void on_probe(void *arg, int events)
+{
+    struct ws_connect *c = arg;
+    int error = 0;
+    socklen_t length = sizeof(error);
+    (void)events;
+
+    getsockopt(c->probe_fd, SOL_SOCKET, SO_ERROR, &error, &length);
+    probe_ends(c, error);
+}
+
+static void on_probe_deadline(void *arg)
+{
+    probe_ends(arg, ETIMEDOUT);
+}
+
+/* last: the address lws tried last; NULL: the path. */
+static void probe(struct ws_connect *c, const struct addrinfo *last)
+{
+    struct sockaddr_un path = {.sun_family = AF_UNIX};
+    const struct sockaddr *to = last ? last->ai_addr : (const struct sockaddr *)&path;
+    socklen_t length = last ? last->ai_addrlen : (socklen_t)sizeof(path);
+
+    if (!last)
+        snprintf(path.sun_path, sizeof(path.sun_path), "%s", c->unix_path);
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, to, length) == 0 || errno != EINPROGRESS) {
+        int error = errno;
+        if (fd >= 0)
+            close(fd);
+        probe_ends(c, error);
+        return;
+    }
+    c->probe_fd = fd;
+    c->probe = watch_new(c->ws->loop, fd, POLLOUT, on_probe, c);
+    timer_start(c->ws->loop, &c->probe_deadline, PROBE_MS, 0, on_probe_deadline, c);
+}
+
+/* ---- connecting ---- */
+
+static void try_next(struct ws_connect *c);
+
+static void connect_start(struct ws_connect *c, const char *address)
+{
+    struct ws *ws = c->ws;
+    char host[300];
+    int tls = !c->tls  ? 0
+              : c->pin ? LCCSCF_USE_SSL | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK
+                       : LCCSCF_USE_SSL;
+    bool six = c->host && strchr(c->host, ':');
+
+    /* TLS takes the name for SNI from here and cuts it at a colon. */
+    if (c->unix_path)
+        snprintf(host, sizeof(host), "localhost");
+    else
+        snprintf(host, sizeof(host), six ? "[%s]:%d" : "%s:%d", c->host, c->port);
+    struct lws_client_connect_info info = {
+        .context = ws->door->context,
+        .vhost =
+            c->tls ? ws_door_client_tls(ws->door, c->pin != NULL, &c->op->fault) : ws->door->plain,
+        .address = address,
+        .port = c->unix_path ? 0 : c->port,
+        .ssl_connection = tls | LCCSCF_HTTP_NO_FOLLOW_REDIRECT,
+        .path = c->path,
+        .host = host,
+        .origin = c->origin,
+        .ietf_version_or_minus_one = -1,
+        .alpn = "http/1.1",
+    };
+    if (!info.vhost) {
+        give_up(c, -ERR_IO);
+        return;
+    }
+    c->starting = true;
+    ws->wsi = lws_client_connect_via_info(&info);
+    c->starting = false;
+    if (ws->wsi)
+        lws_set_opaque_user_data(ws->wsi, ws);
+    else
+        ws_connect_failed(ws, "Unable to connect");
+}
+
+static void try_next(struct ws_connect *c)
+{
+    if (c->unix_path) {
+        char address[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
+        snprintf(address, sizeof(address), "+%s", c->unix_path);
+        connect_start(c, address);
+        return;
+    }
+
+    struct addrinfo *a = c->next;
+    const void *in = a->ai_family == AF_INET6
+                         ? (const void *)&((struct sockaddr_in6 *)(void *)a->ai_addr)->sin6_addr
+                         : (const void *)&((struct sockaddr_in *)(void *)a->ai_addr)->sin_addr;
+    c->next = a->ai_next;
+    inet_ntop(a->ai_family, in, c->address, sizeof(c->address));
+    connect_start(c, c->address);
+}
+
+static void on_try_next(void *arg)
+{
+    try_next(arg);
+}
+
+static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *result)
+{
+    struct resolve *resolve = request->data;
+    struct ws_connect *c = resolve->connect;
+
+    mem_free(resolve);
+    if (!c) {
+        if (result)
+            uv_freeaddrinfo(result);
+        return;
+    }
+    c->resolve = NULL;
+    c->addresses = c->next = result;
+    if (status < 0 || !result) {
+        if (c->op)
+            fault_set(&c->op->fault, -ERR_CONNECT, "cannot find the address of %s: %s", c->host,
+                      status < 0 ? uv_strerror(status) : "it has none");
+        give_up(c, -ERR_CONNECT);
+        return;
+    }
+    try_next(c);
+}
+
+static void resolve_start(struct ws_connect *c)
+{
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    char port[16];
+
+    c->resolve = NEW(struct resolve);
+    c->resolve->connect = c;
+    c->resolve->request.data = c->resolve;
+    snprintf(port, sizeof(port), "%d", c->port);
+    int r = uv_getaddrinfo(loop_uv(c->ws->loop), &c->resolve->request, on_resolved, c->host, port,
+                           &hints);
+    if (r == 0)
+        return;
+    c->resolve = mem_free(c->resolve);
+    fail_with(c, -ERR_CONNECT, uv_strerror(r));
+}
+
+/* ---- what lws tells (through ws_lws.c) ---- */
+
+static void on_opened_later(void *arg)
+{
+    struct ws_connect *c = arg;
+    struct ws *ws = c->ws;
+
+    connect_free(c);
+    if (ws->state == WS_OPEN)
+        ws_pause(ws, false);
+}
+
+void ws_connect_opened(struct ws *ws)
+{
+    struct ws_connect *c = ws->connect;
+    struct op *op = TAKE(c->op);
+    socklen_t length = sizeof(ws->peer.remote);
+
+    ws->state = WS_OPEN;
+    ws->last_read = loop_now(ws->loop);
+    ws->peer.fd = lws_get_socket_fd(ws->wsi);
+    getpeername(ws->peer.fd, (struct sockaddr *)&ws->peer.remote, &length);
+    length = sizeof(ws->peer.local);
+    getsockname(ws->peer.fd, (struct sockaddr *)&ws->peer.local, &length);
+    timer_stop(ws->loop, &c->deadline);
+    ws_pause(ws, true); /* no event before the op's done */
+    op_end(op, 0);
+    defer_start(ws->loop, &c->later, on_opened_later, c);
+}
+
+static void describe_refusal(const struct ws *ws, const char *what, char *out, size_t size)
+{
+    if (ws->connect->tls_reason[0])
+        snprintf(out, size, "TLS: %s", ws->connect->tls_reason);
+    else if (ws->status && ws->status != 101)
+        snprintf(out, size, "the server refused the upgrade with HTTP status %d", ws->status);
+    else if (strncmp(what, "connect SSL", 11) == 0 || strncmp(what, "connect SYSCALL", 15) == 0)
+        snprintf(out, size, "TLS failed: the other end does not speak it, or gave up (%s)", what);
+    else
+        snprintf(out, size, "%s", what);
+}
+
+void ws_connect_failed(struct ws *ws, const char *what)
+{
+    struct ws_connect *c = ws->connect;
+    char why[256];
+
+    if (!c || c->starting)
+        return;
+    ws->wsi = NULL;
+    if (strcmp(what, "Unable to connect") == 0) {
+        if (!c->unix_path && c->next) {
+            defer_start(ws->loop, &c->later, on_try_next, c); /* not from inside lws */
+            return;
+        }
+        struct addrinfo *last = c->addresses;
+        while (last && last->ai_next)
+            last = last->ai_next;
+        probe(c, last);
+        return;
+    }
+    describe_refusal(ws, what, why, sizeof(why));
+    fail_with(c, ws->status == 401 || ws->status == 403 ? -ERR_DENIED : -ERR_CONNECT, why);
+}
+
+/* ---- certificates ---- */
+
+int ws_connect_verify(struct ws *ws, void *store, bool fine)
+{
+    struct ws_connect *c = ws->connect;
+    X509_STORE_CTX *chain = store;
+    uint8_t der_hash[SHA256_BYTES];
+    char hex[SHA256_HEX];
+    unsigned length = sizeof(der_hash);
+
+    if (!c)
+        return 0;
+    if (!c->pin) {
+        if (!fine)
+            snprintf(c->tls_reason, sizeof(c->tls_reason), "the certificate is not trusted: %s",
+                     X509_verify_cert_error_string(X509_STORE_CTX_get_error(chain)));
+        return 0;
+    }
+    /* Only the pin decides, and only about the leaf. */
+    X509_STORE_CTX_set_error(chain, X509_V_OK);
+    X509 *leaf = X509_STORE_CTX_get_current_cert(chain);
+    if (X509_STORE_CTX_get_error_depth(chain) != 0 || !leaf)
+        return 0;
+    if (X509_digest(leaf, EVP_sha256(), der_hash, &length) != 1)
+        return 1;
+    for (unsigned i = 0; i < length; i++)
+        snprintf(hex + 2 * i, 3, "%02x", der_hash[i]);
+    c->pin_matched = strcasecmp(hex, c->pin) == 0;
+    if (c->pin_matched)
+        return 0;
+    snprintf(c->tls_reason, sizeof(c->tls_reason), "the certificate is not the pinned one but %s",
+             hex);
+    X509_STORE_CTX_set_error(chain, X509_V_ERR_CERT_REJECTED);
+    return 1;
+}
+
+int ws_connect_check_pin(struct ws *ws)
+{
+    struct ws_connect *c = ws->connect;
+    return c && c->tls && c->pin && !c->pin_matched ? -1 : 0;
+}
+
+/* ---- start and end ---- */
+
+void ws_connect_drop(struct ws *ws)
+{
+    struct ws_connect *c = ws->connect;
+
+    if (c && c->op)
+        fault_set(&c->op->fault, -ERR_CANCELLED, "the connection was given up");
+    if (c)
+        give_up(c, -ERR_CANCELLED);
+}
+
+void ws_connect_forget(struct ws *ws)
+{
+    if (ws->connect)
+        connect_free(ws->connect);
+}
+
+static void on_cancel(struct op *op, void *worker)
+{
+    struct ws_connect *c = worker;
+    (void)op;
+
+    c->op = NULL;
+    give_up(c, -ERR_CANCELLED);
+}
+
+static void on_deadline(void *arg)
+{
+    struct ws_connect *c = arg;
+
+    fail_with(c, -ERR_TIMEOUT, "no answer in time");
+}
+
+/* The pin with the colons and capitals people paste taken out. */
+static char *clean_pin(const char *pin)
+{
+    char *out = mem_string(pin);
+    size_t at = 0;
+
+    for (size_t i = 0; out && out[i]; i++)
+        if (out[i] != ':' && out[i] != ' ')
+            out[at++] = out[i];
+    if (out)
+        out[at] = '\0';
+    return out;
+}
+
+static void on_unix_start(void *arg)
+{
+    try_next(arg);
+}
+
+void ws_connect(struct op *op, const struct ws_target *target, const struct ws_events *events,
+                void *arg, struct ws **ret_ws)
+{
+    struct ws *ws = ws_new(op->loop, target->output_max, target->message_max);
+    struct ws_connect *c = NEW(struct ws_connect);
+
+    ws->state = WS_CONNECTING;
+    ws->client = true;
+    ws->events = events;
+    ws->arg = arg;
+    ws->connect = c;
+    ws->peer.transport = target->unix_path ? WS_UNIX : WS_TCP;
+    ws->peer.tls = target->tls;
+    c->ws = ws;
+    c->op = op;
+    c->host = mem_string(target->host);
+    c->port = target->port;
+    c->unix_path = mem_string(target->unix_path);
+    c->path = mem_string(target->path ? target->path : "/");
+    c->origin = mem_string(target->origin);
+    c->tls = target->tls;
+    c->pin = target->pin ? clean_pin(target->pin) : NULL;
+    *ret_ws = ws;
+    op_start(op, on_cancel, c);
+    timer_start(ws->loop, &c->deadline, CONNECT_DEFAULT_MS, 0, on_deadline, c);
+
+    ws->door = ws_door_ref(ws->loop, target->tls, &op->fault);
+    if (!ws->door)
+        give_up(c, -ERR_IO);
+    else if (c->unix_path && strlen(c->unix_path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+        fail_with(c, -ERR_INVALID, "the socket path is longer than 107 bytes");
+    else if (c->unix_path)
+        defer_start(ws->loop, &c->later, on_unix_start, c);
+    else if (!c->host || !*c->host || c->port <= 0 || c->port > 65535)
+        fail_with(c, -ERR_INVALID, "the address has no host or no valid port");
+    else
+        resolve_start(c);
+}

@@ -1,0 +1,260 @@
+/* The server side. Lives here: accepting, the bounded set of connections that are not WebSockets yet
+ * (half-open), and a server's end.
+ *
+ * The path: the listening socket is ours; an accepted descriptor is handed to lws with a ws_half
+ * behind it; the head arrives or the deadline does; a plain request goes to ws_http.c, an upgrade
+ * turns the half into a ws. When too many wait for their head, accepting rests and the kernel's
+ * backlog holds the others. */
+#include "base/io/ws_internal.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <libwebsockets.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ACCEPTS_PER_TURN  64
+#define HALF_OPEN_DEFAULT 128
+#define HEAD_DEFAULT_MS   15000
+#define KEEP_ALIVE_MS     15000
+#define BODY_DEFAULT      (1u << 20)
+#define RETRY_MS          250
+
+/* ---- half-open connections ---- */
+
+static void set_accepting(struct ws_server *server)
+{
+    bool want = server->fd >= 0 && server->half_open < server->config.half_open_max &&
+                !timer_running(&server->retry);
+
+    if (!server->watch || want == server->accepting)
+        return;
+    server->accepting = want;
+    watch_change(server->watch, want ? POLLIN : 0);
+}
+
+static void on_half_deadline(void *arg)
+{
+    struct ws_half *half = arg;
+
+    CHECK(half, HALF_MAGIC);
+    ws_half_free(half);
+}
+
+void ws_half_waits(struct ws_half *half)
+{
+    timer_start(half->server->loop, &half->deadline,
+                KEEP_ALIVE_MS + half->server->config.head_timeout_ms, 0, on_half_deadline, half);
+}
+
+void ws_half_has_head(struct ws_half *half)
+{
+    timer_stop(half->server->loop, &half->deadline);
+    if (!half->waiting)
+        return;
+    half->waiting = false;
+    half->server->half_open--;
+    set_accepting(half->server);
+}
+
+void ws_half_free(struct ws_half *half)
+{
+    struct ws_server *server = half->server;
+
+    ws_half_has_head(half);
+    if (half->exchange)
+        ws_http_orphan(TAKE(half->exchange));
+    *half->link = half->next;
+    if (half->next)
+        half->next->link = half->link;
+    if (half->wsi)
+        ws_lws_kill(server->door, TAKE(half->wsi));
+    half->magic = 0;
+    mem_free(half);
+}
+
+static struct ws_half *half_new(struct ws_server *server, int fd)
+{
+    struct ws_half *half = NEW(struct ws_half);
+    socklen_t length = sizeof(half->peer.remote);
+    struct ucred who;
+    socklen_t who_length = sizeof(who);
+
+    half->magic = HALF_MAGIC;
+    half->server = server;
+    half->peer = (struct ws_peer){.fd = fd, .uid = UINT32_MAX, .tls = server->vhost != NULL};
+    getpeername(fd, (struct sockaddr *)&half->peer.remote, &length);
+    length = sizeof(half->peer.local);
+    getsockname(fd, (struct sockaddr *)&half->peer.local, &length);
+    half->peer.transport = server->unix_path ? WS_UNIX : WS_TCP;
+    /* On TCP the call "succeeds" with uid -1, so it is not even asked. */
+    if (server->unix_path && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_length) == 0) {
+        half->peer.uid = who.uid;
+        half->peer.pid = who.pid;
+    }
+    half->next = server->halves;
+    half->link = &server->halves;
+    if (half->next)
+        half->next->link = &half->next;
+    server->halves = half;
+    half->waiting = true;
+    server->half_open++;
+    timer_start(server->loop, &half->deadline, server->config.head_timeout_ms, 0, on_half_deadline,
+                half);
+    return half;
+}
+
+static void adopt(struct ws_server *server, int fd)
+{
+    int on = 1;
+    if (!server->unix_path)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+
+    lws_adopt_desc_t desc = {
+        .vh = server->vhost ? server->vhost : server->door->plain,
+        .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP |
+                (server->vhost ? LWS_ADOPT_ALLOW_SSL : LWS_ADOPT_SOCKET),
+        .fd = {.sockfd = fd},
+    };
+    struct ws_half *half = half_new(server, fd);
+    struct lws *wsi = lws_adopt_descriptor_vhost_via_info(&desc); /* closes fd when it fails */
+    if (!wsi) {
+        ws_half_free(half);
+        return;
+    }
+    half->wsi = wsi;
+    lws_set_opaque_user_data(wsi, half);
+}
+
+static void on_retry(void *arg)
+{
+    set_accepting(arg);
+}
+
+static void on_acceptable(void *arg, int events)
+{
+    struct ws_server *server = arg;
+    (void)events;
+
+    for (int i = 0; i < ACCEPTS_PER_TURN && server->accepting; i++) {
+        int fd = accept4(server->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+            continue;
+        if (fd < 0) {
+            if (errno != EAGAIN) /* out of descriptors: do not spin on the backlog */
+                timer_start(server->loop, &server->retry, RETRY_MS, 0, on_retry, server);
+            break;
+        }
+        adopt(server, fd);
+        set_accepting(server);
+    }
+    set_accepting(server);
+}
+
+/* ---- an upgrade is done ---- */
+
+void ws_half_open(struct ws_half *half)
+{
+    struct ws_server *server = half->server;
+    const struct ws_server_config *config = &server->config;
+    struct ws *ws = ws_new(server->loop, config->output_max, config->message_max);
+
+    ws->door = server->door;
+    ws->door->refs++;
+    ws->server = server;
+    ws->peer = half->peer;
+    ws->wsi = TAKE(half->wsi);
+    ws->next = server->open;
+    ws->link = &server->open;
+    if (ws->next)
+        ws->next->link = &ws->next;
+    server->open = ws;
+    lws_set_opaque_user_data(ws->wsi, ws);
+    ws_half_free(half);
+
+    struct ws_head head;
+    ws_head_init(&head, ws->wsi, &ws->peer);
+    config->open(config->arg, ws, &head.request, &ws->events, &ws->arg);
+    ws_head_done(&head);
+}
+
+/* ---- a server's life ---- */
+
+static void set_defaults(struct ws_server_config *config)
+{
+    if (config->half_open_max <= 0)
+        config->half_open_max = HALF_OPEN_DEFAULT;
+    if (config->head_timeout_ms <= 0)
+        config->head_timeout_ms = HEAD_DEFAULT_MS;
+    if (config->http_body_max == 0)
+        config->http_body_max = BODY_DEFAULT;
+    if (config->unix_path && config->unix_mode == 0)
+        config->unix_mode = 0600;
+}
+
+int ws_listen(struct loop *loop, const struct ws_server_config *config, struct ws_server **ret,
+              struct fault *reterr_fault)
+{
+    int port, fd = ws_listen_socket(config, &port, reterr_fault);
+    if (fd < 0)
+        return fd;
+
+    struct ws_server *server = NEW(struct ws_server);
+    bool tls = config->tls_certificate != NULL;
+    server->loop = loop;
+    server->fd = fd;
+    server->port = port;
+    server->config = *config;
+    server->unix_path = mem_string(config->unix_path);
+    set_defaults(&server->config);
+    server->door = ws_door_ref(loop, tls, reterr_fault);
+    if (server->door && tls)
+        server->vhost = ws_door_server_tls(server->door, config->tls_certificate, config->tls_key,
+                                           reterr_fault);
+    if (!server->door || (tls && !server->vhost)) {
+        ws_server_free(server);
+        return -ERR_IO;
+    }
+    server->watch = watch_new(loop, fd, POLLIN, on_acceptable, server);
+    server->accepting = true;
+    *ret = server;
+    return 0;
+}
+
+int ws_server_port(const struct ws_server *server)
+{
+    return server->port;
+}
+
+void ws_server_stop(struct ws_server *server)
+{
+    if (server->fd < 0)
+        return;
+    timer_stop(server->loop, &server->retry);
+    server->watch = watch_free(server->watch);
+    close(server->fd);
+    server->fd = -1;
+    server->accepting = false;
+    if (server->unix_path)
+        unlink(server->unix_path);
+}
+
+struct ws_server *ws_server_free(struct ws_server *server)
+{
+    if (!server)
+        return NULL;
+    ws_server_stop(server);
+    while (server->halves)
+        ws_half_free(server->halves);
+    while (server->open)
+        ws_end_now(server->open, 1001, "going away");
+    if (server->vhost)
+        ws_door_drop_vhost(server->vhost);
+    if (server->door)
+        ws_door_unref(server->door);
+    mem_free(server->unix_path);
+    return mem_free(server);
+}
