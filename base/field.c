@@ -6,6 +6,9 @@
 #include <math.h>
 #include <string.h>
 
+/* A place fits in a fault only up to FAULT_TEXT_MAX anyway. */
+#define PLACE_TEXT_MAX 65536
+
 /* Where in the document we are: a chain on the stack, printed only when something is wrong. */
 struct place {
     const struct place *up;
@@ -54,10 +57,10 @@ static int refuse(const struct place *at, struct fault *fault, const char *what)
 {
     CLEAN(buf_done) struct buf where;
 
-    if (!fault)
-        return -ERR_INVALID;
-    buf_init(&where, 65536);
+    buf_init(&where, PLACE_TEXT_MAX);
     place_print(at, &where);
+    if (where.bad)
+        return fault_set(fault, -ERR_INVALID, "at a very long key: %s", what);
     if (where.length == 0)
         return fault_set(fault, -ERR_INVALID, "%s", what);
     return fault_set(fault, -ERR_INVALID, "at %s: %s", where.data, what);

@@ -2,7 +2,6 @@
  * a fault are the reference validator's (protocol.md 2.5). */
 #include "base/frame.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { M_TYPE, M_ID, M_METHOD, M_PARAMS, M_OK, M_PAYLOAD, M_ERROR, M_EVENT, M_SEQ, M_COUNT };
@@ -84,6 +83,22 @@ static int parse_response(const struct json_slice *m, struct frame *f, struct fa
     return 0;
 }
 
+/* Digits only: 1.0 and 1e1 are integers too, but no gateway writes a sequence number so. */
+static int parse_seq(struct json_slice s, int64_t *ret, struct fault *fault)
+{
+    int64_t seq = 0;
+
+    if (*s.at == '-')
+        return fault_set(fault, -ERR_INVALID, "at /seq: must be >= 0");
+    for (size_t i = 0; i < s.length; i++) {
+        if (s.at[i] < '0' || s.at[i] > '9')
+            return fault_set(fault, -ERR_INVALID, "at /seq: must be integer");
+        seq = seq * 10 + (s.at[i] - '0'); /* the scanner bounded it to 2^53 */
+    }
+    *ret = seq;
+    return 0;
+}
+
 static int parse_event(const struct json_slice *m, struct frame *f, struct fault *fault)
 {
     int r = take_name(m, M_EVENT, &f->name, fault);
@@ -91,13 +106,7 @@ static int parse_event(const struct json_slice *m, struct frame *f, struct fault
     if (r < 0)
         return r;
     f->body = body_of(m[M_PAYLOAD]);
-    if (!m[M_SEQ].at)
-        return 0;
-    for (size_t i = 0; i < m[M_SEQ].length; i++)
-        if (m[M_SEQ].at[i] < '0' || m[M_SEQ].at[i] > '9')
-            return fault_set(fault, -ERR_INVALID, "at /seq: must be integer");
-    f->seq = strtoll(m[M_SEQ].at, NULL, 10); /* the scanner bounded it; a , or } stops it */
-    return 0;
+    return m[M_SEQ].at ? parse_seq(m[M_SEQ], &f->seq, fault) : 0;
 }
 
 int frame_parse(const char *text, size_t length, struct frame *ret, struct fault *reterr_fault)

@@ -165,7 +165,8 @@ static bool number_is_finite(const char *text, size_t length)
     return isfinite(strtod(copy, NULL));
 }
 
-static bool scan_number(struct scan *s)
+/* Moves over a number; returns what is wrong with it, or NULL. */
+static const char *number_trouble(struct scan *s)
 {
     const char *first = s->at;
     bool integer = true;
@@ -175,35 +176,40 @@ static bool scan_number(struct scan *s)
     const char *digits = s->at;
     size_t count = scan_digits(s);
     if (count == 0)
-        return scan_fail(s, s->at == s->end ? "the text ends too early" : "expected a value");
+        return s->at == s->end ? "the text ends too early" : "expected a value";
     if (count > 1 && *digits == '0')
-        return scan_fail(s, "a number must not start with 0");
+        return "a number must not start with 0";
     if (s->at < s->end && *s->at == '.') {
         s->at++;
         integer = false;
         if (scan_digits(s) == 0)
-            return scan_fail(s, "a digit must follow the decimal point");
+            return "a digit must follow the decimal point";
     }
     bool exponent = s->at < s->end && (*s->at | 0x20) == 'e';
     if (exponent) {
         s->at++;
-        integer = false;
         if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
             s->at++;
         if (scan_digits(s) == 0)
-            return scan_fail(s, "a digit must follow the exponent");
-    }
-    if (integer && !integer_fits(digits, count)) {
-        s->at = first;
-        return scan_fail(s, "integer beyond 2^53 (send it as a string)");
+            return "a digit must follow the exponent";
     }
     size_t length = (size_t)(s->at - first);
-    if (length > NUMBER_LENGTH_MAX || (exponent && !number_is_finite(first, length))) {
-        s->at = first;
-        return scan_fail(s, length > NUMBER_LENGTH_MAX ? "number longer than 63 characters"
-                                                       : "number out of range");
-    }
-    return true;
+    if (integer && !exponent && !integer_fits(digits, count))
+        return "integer beyond 2^53 (send it as a string)";
+    if (length > NUMBER_LENGTH_MAX)
+        return "number longer than 63 characters";
+    return exponent && !number_is_finite(first, length) ? "number out of range" : NULL;
+}
+
+static bool scan_number(struct scan *s)
+{
+    const char *first = s->at;
+    const char *trouble = number_trouble(s);
+
+    if (!trouble)
+        return true;
+    s->at = first;
+    return scan_fail(s, trouble);
 }
 
 static bool scan_word(struct scan *s, const char *word, size_t length)

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,8 +181,9 @@ void jw_num(struct json_writer *w, double value)
         jw_int(w, (int64_t)value);
         return;
     }
+    /* 15 digits are enough for most and print no noise; below the normal doubles even fewer. */
     int n = 0;
-    for (int precision = 15; precision <= 17; precision++) {
+    for (int precision = fabs(value) < DBL_MIN ? 1 : 15; precision <= 17; precision++) {
         n = snprintf(text, sizeof(text), "%.*g", precision, value);
         if (strtod(text, NULL) == value)
             break;
@@ -190,6 +192,8 @@ void jw_num(struct json_writer *w, double value)
     if (comma)
         *comma = '.';
     jw_bytes(w, text, (size_t)n);
+    if (!strpbrk(text, ".e"))
+        buf_add(w->out, ".0", 2); /* beyond 2^53: no integer literal, the scanner would refuse it */
 }
 
 void jw_bool(struct json_writer *w, bool value)
