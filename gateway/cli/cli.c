@@ -43,8 +43,9 @@ int cli_fail_fault(const struct fault *fault)
     static const struct {
         int code, status;
     } statuses[] = {
-        {-ERR_CONNECT, CLI_CANNOT_CONNECT}, {-ERR_CLOSED, CLI_CANNOT_CONNECT}, {-ERR_AUTH, CLI_REFUSED},
-        {-ERR_DENIED, CLI_REFUSED},         {-ERR_INVALID, CLI_FAILED},
+        {-ERR_CONNECT, CLI_CANNOT_CONNECT}, {-ERR_CLOSED, CLI_CANNOT_CONNECT},
+        {-ERR_AUTH, CLI_REFUSED},           {-ERR_DENIED, CLI_REFUSED},
+        {-ERR_INVALID, CLI_FAILED},
     };
     int status = CLI_FAILED;
 
@@ -61,7 +62,8 @@ static void print_help(FILE *out)
           out);
     for (const struct cli_command *c = commands; c->name; c++)
         fprintf(out, "  %-10s %s\n", c->name, c->summary);
-    fputs("\nculvert COMMAND --help tells more. Start here: culvert gateway, then culvert agent -m hello\n",
+    fputs("\nculvert COMMAND --help tells more. Start here: culvert gateway, then culvert agent -m "
+          "hello\n",
           out);
 }
 

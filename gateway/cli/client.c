@@ -5,6 +5,7 @@
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "gateway/cli/device_store.h"
+#include "gateway/conn/conn.h"
 #include "gateway/conn/device_proof.h"
 #include "gateway/gateway.h"
 #include "gateway/identity.h"
@@ -14,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLIENT_MAGIC 0x636c6965u
-#define CONNECT_MS 15000
-#define CLIENT_ID "cli"
-#define CLIENT_MODE "cli"
+#define CLIENT_MAGIC    0x636c6965u
+#define CONNECT_MS      15000
+#define CLIENT_ID       "cli"
+#define CLIENT_MODE     "cli"
 #define CLIENT_PLATFORM "linux"
 
 static const char *const asked_scopes[] = {"operator.admin", "operator.read", "operator.write",
@@ -66,7 +67,8 @@ static int code_of(const char *wire_code)
 static void take_error(struct client *client, const struct frame *frame)
 {
     CLEAN(json_free) struct json *error = json_parse(frame->error.at, frame->error.length, NULL);
-    const char *message = json_string(json_get(error, "message"), "the gateway refused without a reason");
+    const char *message =
+        json_string(json_get(error, "message"), "the gateway refused without a reason");
     const char *code = json_string(json_get(error, "code"), "");
     const struct json *details = json_get(error, "details");
     const char *request_id = json_string(json_get(details, "requestId"), NULL);
@@ -76,8 +78,8 @@ static void take_error(struct client *client, const struct frame *frame)
         client->result = -ERR_AUTH;
     if (request_id)
         fault_set(&client->fault, client->result,
-                  "%s. At the gateway's host, run: culvert devices approve %s — then try again", message,
-                  request_id);
+                  "%s. At the gateway's host, run: culvert devices approve %s — then try again",
+                  message, request_id);
     else
         fault_set(&client->fault, client->result, "%s", message);
 }
@@ -90,7 +92,8 @@ static void take_answer(struct client *client, const struct frame *frame)
         strncmp(frame->id.at + 1, client->waiting_id, length) != 0)
         return;
 
-    CLEAN(json_free) struct json *payload =
+    CLEAN(json_free)
+    struct json *payload =
         frame->body.at ? json_parse(frame->body.at, frame->body.length, NULL) : json_new_null();
     if (frame->ok && client->final &&
         strcmp(json_string(json_get(payload, "status"), ""), "accepted") == 0)
@@ -106,7 +109,8 @@ static void take_answer(struct client *client, const struct frame *frame)
 
 static void take_event(struct client *client, const struct frame *frame)
 {
-    CLEAN(json_free) struct json *payload =
+    CLEAN(json_free)
+    struct json *payload =
         frame->body.at ? json_parse(frame->body.at, frame->body.length, NULL) : NULL;
 
     if (frame_is(frame, "connect.challenge")) {
@@ -168,7 +172,8 @@ static void on_time(void *arg)
 }
 
 /* Turns the loop until one of the two flags is set or something ended it. wait_ms 0: no limit. */
-static int turn_until(struct client *client, const bool *done, int64_t wait_ms, struct fault *reterr_fault)
+static int turn_until(struct client *client, const bool *done, int64_t wait_ms,
+                      struct fault *reterr_fault)
 {
     struct timer timer = {0};
     bool late = false;
@@ -192,7 +197,8 @@ static int turn_until(struct client *client, const bool *done, int64_t wait_ms, 
                      (long long)(wait_ms / 1000));
 }
 
-int client_wait(struct client *client, const bool *done, int64_t wait_ms, struct fault *reterr_fault)
+int client_wait(struct client *client, const bool *done, int64_t wait_ms,
+                struct fault *reterr_fault)
 {
     return turn_until(client, done, wait_ms, reterr_fault);
 }
@@ -231,7 +237,9 @@ static struct json *call_with_fault(struct client *client, const char *method, c
     jw_kstr(&w, "method", method);
     jw_kraw(&w, "params", params);
     jw_object_end(&w);
-    int r = b.bad ? -ERR_TOO_LARGE : client->closed ? -ERR_CLOSED : ws_send(client->ws, b.data, b.length, NULL);
+    int r = b.bad            ? -ERR_TOO_LARGE
+            : client->closed ? -ERR_CLOSED
+                             : ws_send(client->ws, b.data, b.length, NULL);
     buf_done(&b);
     if (r < 0) {
         fault_set(reterr_fault, r, "cannot send the request: %s", err_text(r));
@@ -268,47 +276,8 @@ struct credentials {
     char *device_token; /* owned */
 };
 
-static void write_device(struct client *client, const struct credentials *credentials, const char *scopes,
-                         struct json_writer *w)
+static void write_client(struct json_writer *w)
 {
-    const struct identity *identity = client->identity;
-    const char *token = credentials->token          ? credentials->token
-                        : credentials->device_token ? credentials->device_token
-                                                    : "";
-    struct device_claim claim = {
-        .device_id = identity->device_id,
-        .client_id = CLIENT_ID,
-        .client_mode = CLIENT_MODE,
-        .role = "operator",
-        .scopes = scopes,
-        .token = token,
-        .nonce = client->challenge_nonce,
-        .platform = CLIENT_PLATFORM,
-        .device_family = "",
-        .signed_at = client->challenge_ts,
-    };
-    CLEAN(mem_free) char *payload = device_payload(&claim, 3);
-    uint8_t signature[ED25519_SIGNATURE_BYTES];
-    char text[96];
-
-    ed25519_sign(&identity->key, payload, strlen(payload), signature);
-    crypto_base64url(signature, sizeof(signature), text);
-    jw_kobject(w, "device");
-    jw_kstr(w, "id", identity->device_id);
-    jw_kstr(w, "publicKey", identity->public_key);
-    jw_kstr(w, "signature", text);
-    jw_kint(w, "signedAt", client->challenge_ts);
-    jw_kstr(w, "nonce", client->challenge_nonce);
-    jw_object_end(w);
-}
-
-static void write_connect(struct client *client, const struct credentials *credentials, struct json_writer *w)
-{
-    char scopes[256] = "";
-
-    jw_object(w);
-    jw_kint(w, "minProtocol", 4);
-    jw_kint(w, "maxProtocol", 4);
     jw_kobject(w, "client");
     jw_kstr(w, "id", CLIENT_ID);
     jw_kstr(w, "displayName", "culvert");
@@ -316,44 +285,96 @@ static void write_connect(struct client *client, const struct credentials *crede
     jw_kstr(w, "platform", CLIENT_PLATFORM);
     jw_kstr(w, "mode", CLIENT_MODE);
     jw_object_end(w);
-    jw_kstr(w, "role", "operator");
-    jw_karray(w, "scopes");
-    for (size_t i = 0; i < COUNT(asked_scopes); i++) {
-        jw_str(w, asked_scopes[i]);
-        snprintf(scopes + strlen(scopes), sizeof(scopes) - strlen(scopes), "%s%s", i ? "," : "",
-                 asked_scopes[i]);
-    }
-    jw_array_end(w);
-    jw_karray(w, "caps");
-    jw_str(w, "tool-events");
-    jw_array_end(w);
-    jw_kobject(w, "auth");
-    jw_kstr(w, "token", credentials->token);
-    jw_kstr(w, "password", credentials->password);
-    jw_kstr(w, "deviceToken", credentials->token ? NULL : credentials->device_token);
-    jw_object_end(w);
-    write_device(client, credentials, scopes, w);
-    jw_object_end(w);
 }
 
-static int say_hello(struct client *client, const struct credentials *credentials, struct fault *reterr_fault)
+/* signature NULL: the params as they are signed, without the device. */
+static char *connect_text(const struct client *client, const struct credentials *credentials,
+                          const char *signature)
 {
     struct buf b;
     struct json_writer w;
 
     buf_init(&b, CONN_PREAUTH_MAX);
     jw_init(&w, &b);
-    write_connect(client, credentials, &w);
-    char *params = buf_take(&b);
+    jw_object(&w);
+    jw_kint(&w, "minProtocol", 4);
+    jw_kint(&w, "maxProtocol", 4);
+    write_client(&w);
+    jw_kstr(&w, "role", "operator");
+    jw_karray(&w, "scopes");
+    for (size_t i = 0; i < COUNT(asked_scopes); i++)
+        jw_str(&w, asked_scopes[i]);
+    jw_array_end(&w);
+    jw_karray(&w, "caps");
+    jw_str(&w, "tool-events");
+    jw_array_end(&w);
+    jw_kobject(&w, "auth");
+    jw_kstr(&w, "token", credentials->token);
+    jw_kstr(&w, "password", credentials->password);
+    jw_kstr(&w, "deviceToken", credentials->token ? NULL : credentials->device_token);
+    jw_object_end(&w);
+    if (signature) {
+        jw_kobject(&w, "device");
+        jw_kstr(&w, "id", client->identity->device_id);
+        jw_kstr(&w, "publicKey", client->identity->public_key);
+        jw_kstr(&w, "signature", signature);
+        jw_kint(&w, "signedAt", client->challenge_ts);
+        jw_kstr(&w, "nonce", client->challenge_nonce);
+        jw_object_end(&w);
+    }
+    jw_object_end(&w);
+    char *text = buf_take(&b);
     buf_done(&b);
-    client->hello = params ? call_with_fault(client, "connect", params, false, reterr_fault) : NULL;
-    mem_wipe_free(params, params ? strlen(params) : 0);
+    return text;
+}
+
+/* Signs what is sent: the params are decoded as the gateway will decode them. protocol.md 2.9. */
+static int sign_connect(const struct client *client, const char *unsigned_params, char *signature)
+{
+    CLEAN(json_free) struct json *tree = json_parse(unsigned_params, strlen(unsigned_params), NULL);
+    struct connect_params params;
+    struct buf payload;
+    uint8_t raw[ED25519_SIGNATURE_BYTES];
+
+    if (connect_params_decode(tree, &params, NULL) < 0)
+        return -ERR_BUG;
+    params.device.id = client->identity->device_id;
+    params.device.nonce = client->challenge_nonce;
+    params.device.signed_at = client->challenge_ts;
+    buf_init(&payload, CONN_PREAUTH_MAX);
+    device_payload(&params, 3, &payload);
+    ed25519_sign(&client->identity->key, payload.data, payload.length, raw);
+    crypto_wipe(payload.data, payload.length);
+    buf_done(&payload);
+    crypto_base64url(raw, sizeof(raw), signature);
+    return 0;
+}
+
+static char *wipe(char *secret)
+{
+    return mem_wipe_free(secret, secret ? strlen(secret) : 0);
+}
+
+static int say_hello(struct client *client, const struct credentials *credentials,
+                     struct fault *reterr_fault)
+{
+    char signature[96];
+    char *bare = connect_text(client, credentials, NULL);
+    int r = bare ? sign_connect(client, bare, signature) : -ERR_TOO_LARGE;
+    char *params = r == 0 ? connect_text(client, credentials, signature) : NULL;
+
+    if (params)
+        client->hello = call_with_fault(client, "connect", params, false, reterr_fault);
+    else
+        fault_set(reterr_fault, -ERR_TOO_LARGE, "the token or password is too long to send");
+    wipe(bare);
+    wipe(params);
     return client->hello ? 0 : reterr_fault->code;
 }
 
-static bool challenge_came(void *arg)
+static bool challenge_came(const struct client *client)
 {
-    return ((struct client *)arg)->challenge_ts != 0;
+    return client->challenge_ts != 0;
 }
 
 static int await_challenge(struct client *client, struct fault *reterr_fault)
@@ -406,13 +427,13 @@ static int handshake(struct client *client, struct fault *reterr_fault)
     struct credentials credentials;
     int r;
 
-    if ((r = open_socket(client, reterr_fault)) < 0 || (r = await_challenge(client, reterr_fault)) < 0)
+    if ((r = open_socket(client, reterr_fault)) < 0 ||
+        (r = await_challenge(client, reterr_fault)) < 0)
         return r;
     gather(client, &credentials);
     bool by_device_token = credentials.device_token != NULL;
     r = say_hello(client, &credentials, reterr_fault);
-    mem_wipe_free(credentials.device_token,
-                  credentials.device_token ? strlen(credentials.device_token) : 0);
+    wipe(credentials.device_token);
     if (r < 0 && by_device_token && r == -ERR_AUTH)
         device_store_forget(client->target);
     if (r < 0)

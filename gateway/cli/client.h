@@ -24,6 +24,7 @@ void client_on_event(struct client *client, client_event_fn *fn, void *arg);
 struct json *client_call(struct client *client, const char *method, const char *params, bool final,
                          struct fault *reterr_fault) MUSTCHECK;
 /* Runs the loop until *done is set (by an event handler), the connection is lost, or wait_ms passed (0: no limit). */
-int client_wait(struct client *client, const bool *done, int64_t wait_ms, struct fault *reterr_fault);
+int client_wait(struct client *client, const bool *done, int64_t wait_ms,
+                struct fault *reterr_fault);
 /* Ctrl-C: client_call and client_wait end with -ERR_INTERRUPTED. Otherwise the signal ends the process. */
 void client_catch_interrupt(struct client *client);

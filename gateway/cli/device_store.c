@@ -25,15 +25,17 @@ static char *identity_home(const struct target *target)
     return mem_format("%s/.culvert", getenv("HOME") ? getenv("HOME") : "");
 }
 
-int device_store_identity(const struct target *target, struct identity **ret, struct fault *reterr_fault)
+int device_store_identity(const struct target *target, struct identity **ret,
+                          struct fault *reterr_fault)
 {
     CLEAN(mem_free) char *home = identity_home(target);
     CLEAN(mem_free) char *folder = mem_format("%s/identity", home);
 
     if ((mkdir(home, 0700) < 0 && errno != EEXIST) || (mkdir(folder, 0700) < 0 && errno != EEXIST))
-        return fault_set(reterr_fault, -ERR_IO,
-                         "cannot make %s for our device key: %s; set CULVERT_STATE_DIR to a folder of yours",
-                         folder, strerror(errno));
+        return fault_set(
+            reterr_fault, -ERR_IO,
+            "cannot make %s for our device key: %s; set CULVERT_STATE_DIR to a folder of yours",
+            folder, strerror(errno));
     return identity_load(home, "cli", ret, reterr_fault);
 }
 

@@ -6,7 +6,8 @@
 struct identity;
 
 /* <state>/identity/cli.json, made at first use together with its folder (0700). */
-int device_store_identity(const struct target *target, struct identity **ret, struct fault *reterr_fault);
+int device_store_identity(const struct target *target, struct identity **ret,
+                          struct fault *reterr_fault);
 /* The device token this target gave us; caller owns; NULL: none. File cli-tokens.json, 0600. */
 char *device_store_get(const struct target *target) MUSTCHECK;
 bool device_store_has(const struct target *target);

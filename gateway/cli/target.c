@@ -13,19 +13,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECRET_MAX 4096
-#define DEFAULT_PORT 18789
+#define SECRET_MAX         4096
+#define DEFAULT_PORT       18789
 #define DEFAULT_TIMEOUT_MS 30000
 
-enum { OPTION_URL = 1000, OPTION_TOKEN, OPTION_TOKEN_FILE, OPTION_PASSWORD, OPTION_PIN, OPTION_JSON,
-       OPTION_TIMEOUT };
+enum {
+    OPTION_URL = 1000,
+    OPTION_TOKEN,
+    OPTION_TOKEN_FILE,
+    OPTION_PASSWORD,
+    OPTION_PIN,
+    OPTION_JSON,
+    OPTION_TIMEOUT
+};
 
 static const struct argp_option options[] = {
     {"url", OPTION_URL, "URL", 0, "unix:PATH, ws://HOST[:PORT], wss://HOST[:PORT]", 0},
     {"token", OPTION_TOKEN, "TOKEN", 0, "shared token of the gateway", 0},
     {"token-file", OPTION_TOKEN_FILE, "FILE", 0, "file that holds the token", 0},
     {"password", OPTION_PASSWORD, "PASSWORD", 0, "shared password of the gateway", 0},
-    {"pin", OPTION_PIN, "SHA256", 0, "with wss: the certificate's fingerprint; then only it decides", 0},
+    {"pin", OPTION_PIN, "SHA256", 0,
+     "with wss: the certificate's fingerprint; then only it decides", 0},
     {"json", OPTION_JSON, NULL, 0, "print exactly the reply's payload", 0},
     {"timeout", OPTION_TIMEOUT, "SECONDS", 0, "how long to wait for an answer", 0},
     {0},
@@ -120,10 +128,11 @@ static int find_local(struct target *target, struct fault *reterr_fault)
         return use_socket(target, target->state_dir);
     if (!getenv("CULVERT_STATE_DIR") && has_socket(system_dir))
         return use_socket(target, system_dir);
-    return fault_set(reterr_fault, -ERR_CONNECT,
-                     "no gateway is running here (looked for %s/gateway.sock%s); start one with: culvert "
-                     "gateway, or name another with --url",
-                     target->state_dir, getenv("CULVERT_STATE_DIR") ? "" : " and /run/culvert/gateway.sock");
+    return fault_set(
+        reterr_fault, -ERR_CONNECT,
+        "no gateway is running here (looked for %s/gateway.sock%s); start one with: culvert "
+        "gateway, or name another with --url",
+        target->state_dir, getenv("CULVERT_STATE_DIR") ? "" : " and /run/culvert/gateway.sock");
 }
 
 /* ---- URLs ---- */
@@ -131,7 +140,8 @@ static int find_local(struct target *target, struct fault *reterr_fault)
 static int bad_url(const struct target *target, const char *why, struct fault *reterr_fault)
 {
     return fault_set(reterr_fault, -ERR_INVALID,
-                     "%s in --url %s; use unix:PATH, ws://HOST[:PORT] or wss://HOST[:PORT]", why, target->url);
+                     "%s in --url %s; use unix:PATH, ws://HOST[:PORT] or wss://HOST[:PORT]", why,
+                     target->url);
 }
 
 /* host, [v6], host:port, each with an optional /path. */

@@ -9,19 +9,20 @@
 struct target {
     /* From the options; all owned. */
     char *url, *token, *password, *pin;
-    bool json;       /* print exactly the reply's payload */
+    bool json; /* print exactly the reply's payload */
     int64_t timeout_ms;
     /* Settled by target_resolve. */
     char *state_dir; /* where our identity lives; of the local gateway when there is one */
     struct ws_target ws;
     char *host, *path, *unix_path;
-    bool local;      /* by gateway.sock */
+    bool local; /* by gateway.sock */
 };
 
 /* Child parser for a command's argp: --url --token --token-file --password --pin --json --timeout. Its input is a
  * struct target. Secrets are copied and wiped from argv at once. */
 extern const struct argp target_argp;
-#define TARGET_CHILDREN ((const struct argp_child[]){{&target_argp, 0, "Where the gateway is:", 10}, {0}})
+#define TARGET_CHILDREN                                                                            \
+    ((const struct argp_child[]){{&target_argp, 0, "Where the gateway is:", 10}, {0}})
 
 /* Fills in what was not given. -ERR_INVALID (bad URL), -ERR_CONNECT (no gateway found; says where it looked). */
 int target_resolve(struct target *target, struct fault *reterr_fault);
