@@ -1,0 +1,152 @@
+/* culvert doctor: each step says what it looked at, whether it is well, and what to do. */
+#include "base/mem.h"
+#include "gateway/cli/command.h"
+#include "gateway/config/config.h"
+#include "gateway/gateway.h"
+#include "gateway/state_dir.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#define DISK_LOW_BYTES (100LL << 20)
+
+enum verdict { WELL, NOTE, BAD };
+static const char *const verdict_names[] = {"ok", "note", "fail"};
+
+struct check_up {
+    struct command_input *input;
+    struct json *report; /* array of {check, verdict, text} */
+    char *state_dir;
+    bool bad;
+};
+
+static void say(struct check_up *up, const char *check, enum verdict verdict, const char *format,
+                ...) PRINTF(4, 5);
+
+static void say(struct check_up *up, const char *check, enum verdict verdict, const char *format,
+                ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    up->bad = up->bad || verdict == BAD;
+    if (!up->input->target.json)
+        printf("%-5s %-14s %s\n", verdict_names[verdict], check, text);
+
+    struct json *row = json_new_object();
+    json_put(row, "check", json_new_string(check));
+    json_put(row, "verdict", json_new_string(verdict_names[verdict]));
+    json_put(row, "text", json_new_string(text));
+    json_append(up->report, row);
+}
+
+static void check_state(struct check_up *up)
+{
+    struct fault fault = {0};
+    struct stat st;
+    struct statvfs disk;
+
+    up->state_dir = state_dir_path(NULL, &fault);
+    if (!up->state_dir) {
+        say(up, "state", BAD, "%s", fault.text);
+        return;
+    }
+    if (stat(up->state_dir, &st) < 0) {
+        say(up, "state", NOTE, "%s does not exist yet; the first start makes it", up->state_dir);
+        return;
+    }
+    if (state_dir_prepare(up->state_dir, &fault) < 0)
+        say(up, "state", BAD, "%s", fault.text);
+    else
+        say(up, "state", WELL, "%s is ours", up->state_dir);
+    if (statvfs(up->state_dir, &disk) == 0) {
+        long long room = (long long)disk.f_bavail * (long long)disk.f_frsize;
+        say(up, "disk", room < DISK_LOW_BYTES ? BAD : WELL, "%lld MB free%s", room >> 20,
+            room < DISK_LOW_BYTES ? "; make room: the store stops writing when the disk is full"
+                                  : "");
+    }
+}
+
+static void check_config(struct check_up *up)
+{
+    struct fault fault = {0};
+    struct config *config = NULL;
+    const char *env = getenv("CULVERT_CONFIG");
+    CLEAN(mem_free)
+    char *path =
+        env ? mem_string(env) : mem_format("%s/culvert.json", up->state_dir ? up->state_dir : "");
+
+    if (config_load(path, &config, &fault) < 0) {
+        say(up, "configuration", BAD, "%s", fault.text);
+        return;
+    }
+    say(up, "configuration", WELL, "%s", path);
+    const char *model = config_str(config, KNOB_agent_model);
+    if (strncmp(model, "echo/", 5) == 0)
+        say(up, "model", NOTE,
+            "%s repeats what you say; set agents.defaults.model.primary for a real one", model);
+    else
+        say(up, "model", WELL, "%s", model);
+    config_free(config);
+}
+
+static void check_health(struct check_up *up, struct client *client)
+{
+    struct fault fault = {0};
+    CLEAN(json_free)
+    struct json *health = client_call(client, "health", "{\"probe\":true}", false, &fault);
+
+    if (!health)
+        say(up, "health", BAD, "%s", fault.text);
+    else if (!json_boolean(json_get(health, "ok"), false))
+        say(up, "health", BAD, "store: %s",
+            json_string(json_path(health, "store.detail"), "not well"));
+    else
+        say(up, "health", WELL, "the store writes, the loop's p99 is %.1f ms",
+            json_number(json_path(health, "eventLoop.delayP99Ms"), 0));
+}
+
+static void check_gateway(struct check_up *up)
+{
+    CLEAN(client_close) struct client *client = NULL;
+    struct fault fault = {0};
+
+    if (target_resolve(&up->input->target, &fault) < 0 ||
+        client_open(&up->input->target, &client, &fault) < 0) {
+        say(up, "gateway", BAD, "%s", fault.text);
+        return;
+    }
+    const struct json *hello = client_hello(client);
+    say(up, "gateway", WELL, "culvert %s answers, protocol %d",
+        json_string(json_path(hello, "server.version"), "?"),
+        (int)json_number(json_get(hello, "protocol"), 0));
+    if (strcmp(json_string(json_path(hello, "server.version"), ""), CULVERT_VERSION) != 0)
+        say(up, "version", NOTE, "this command is %s; restart the gateway after an upgrade",
+            CULVERT_VERSION);
+    check_health(up, client);
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+    struct command_input input = {0};
+    struct check_up up = {.input = &input, .report = json_new_array()};
+
+    command_parse(&input, argc, argv, "",
+                  "Check this installation step by step and say what to do.");
+    check_state(&up);
+    check_config(&up);
+    check_gateway(&up);
+    if (input.target.json)
+        print_json(up.report);
+    json_free(up.report);
+    mem_free(up.state_dir);
+    target_done(&input.target);
+    return up.bad ? CLI_FAILED : CLI_OK;
+}
