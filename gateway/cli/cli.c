@@ -9,10 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COMMAND(name, summary) int cmd_##name(int argc, char **argv);
-#include "gateway/cli/commands.def"
-#undef COMMAND
-
 static const struct cli_command commands[] = {
 #define COMMAND(name, summary) {#name, summary, cmd_##name},
 #include "gateway/cli/commands.def"

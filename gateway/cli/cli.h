@@ -19,6 +19,10 @@ struct cli_command {
     int (*run)(int argc, char **argv); /* argv[0] is "culvert NAME"; returns an exit status */
 };
 
+#define COMMAND(name, summary) int cmd_##name(int argc, char **argv);
+#include "gateway/cli/commands.def"
+#undef COMMAND
+
 int cli_main(int argc, char **argv);
 /* All commands, ended by a row without a name (completion, help). */
 const struct cli_command *cli_commands(void);
