@@ -4,36 +4,51 @@
 #include "base/buf.h"
 #include "base/io/op.h"
 
+#define HTTP_CALLS_MAX 256 /* transfers of one client; one more ends with -ERR_BUSY */
+#define HTTP_ERROR_BODY_MAX                                                                        \
+    65536 /* kept of a status >= 400 when on_data is given; the rest is dropped */
+#define HTTP_HEAD_MAX      262144 /* bytes of response head */
+#define HTTP_REDIRECTS_MAX 3
+
 struct http_client;
 
+/* Costs nothing until the first http_start: libcurl and its TLS are initialised there. */
 struct http_client *http_client_new(struct loop *loop) MUSTCHECK;
-struct http_client *http_client_free(struct http_client *client); /* cancels what runs; NULL ok */
+/* Ends what runs with -ERR_CANCELLED (done is called on a later turn). Not from inside on_data.
+ * NULL ok. */
+struct http_client *http_client_free(struct http_client *client);
+DEFINE_CLEAN(struct http_client *, http_client_free)
 
-/* One transfer, embedded by its owner together with its op. */
+/* One transfer, embedded by its owner together with its op; zeroed is idle. */
 struct http_call {
     struct op op;
-    int status;               /* 0 until the head is there */
-    int64_t retry_after_ms;   /* from retry-after-ms or Retry-After; -1: not told */
-    char content_type[128];
-    struct buf body;          /* filled when on_data is NULL */
+    int status;             /* 0 until the head is there */
+    int64_t retry_after_ms; /* from retry-after-ms or Retry-After; -1: not told; at most a day */
+    char content_type[128]; /* as sent, cut; "" when absent */
+    struct buf body;        /* filled when on_data is NULL; the owner's: buf_done(&call->body) */
     /* Body as it comes, at most body_max bytes over the whole transfer; NULL: collected into body.
-     * A negative return ends the transfer with it. Not called for a status >= 400 (body collects). */
+     * A negative return ends the transfer with it (fill call->op.fault first). Not called for a
+     * status >= 400 (body collects, at most HTTP_ERROR_BODY_MAX). The op may be cancelled or dropped
+     * and its owner freed inside; another transfer may be started inside. */
     int (*on_data)(struct http_call *call, const char *data, size_t length);
-    void *impl;               /* the door's; NULL when idle */
+    void *impl; /* the door's; NULL when idle */
 };
 
 struct http_spec {
     const char *method;         /* "GET", "POST" */
     const char *url;            /* http or https only, also after redirects */
-    const char *const *headers; /* "name: value", NULL-terminated; never logged */
+    const char *const *headers; /* "name: value", NULL-terminated; never logged; NULL: none */
     const char *body;           /* copied; NULL: none */
     size_t body_length;
-    int64_t connect_ms;         /* 0: 10 s */
-    int64_t idle_ms;            /* no byte for so long ends it; 0: 60 s */
-    size_t body_max;            /* over it: -ERR_TOO_LARGE */
-    bool follow;                /* redirects, at most 3, never to another host with credentials */
+    int64_t connect_ms; /* name, TCP and TLS together; 0: 10 s */
+    int64_t idle_ms;    /* no byte for so long ends it; 0: 60 s */
+    size_t body_max;    /* over it: -ERR_TOO_LARGE; 0: 1 MiB */
+    /* Redirects, at most HTTP_REDIRECTS_MAX. To another scheme, host or port: never from https to
+     * http, never with a body, and without any of the caller's headers. */
+    bool follow;
 };
 
-/* op must be op_init'ed (its deadline bounds the whole transfer). Result 0 for any HTTP status; negative
- * for transport errors, with a fault for a person (no URL query, no header in it). */
+/* op must be op_init'ed (its deadline bounds the whole transfer). Everything in spec is copied. Result
+ * 0 for any HTTP status; negative for transport errors, with a fault for a person that names scheme,
+ * host and port only (a path or query may hold a secret). */
 void http_start(struct http_client *client, struct http_call *call, const struct http_spec *spec);

@@ -9,11 +9,29 @@ struct gateway;
 struct models;
 struct model_run;
 
+#define MODEL_RUNS_MAX 256        /* at once; one more ends with -ERR_BUSY */
+#define MODEL_TEXT_MAX (8u << 20) /* bytes of one answer; more ends it with -ERR_TOO_LARGE */
+#define MODEL_NAME_MAX 256        /* of "provider/model" */
+
 struct model_usage {
-    int64_t input, output, cache_read, cache_write; /* -1: not told */
+    int64_t input, output, cache_read,
+        cache_write; /* -1: not told. input without what was cached */
 };
 
-enum model_error_kind { MODEL_ERROR_NONE, MODEL_ERROR_AUTH, MODEL_ERROR_RATE_LIMIT, MODEL_ERROR_OVERLOADED, MODEL_ERROR_TIMEOUT, MODEL_ERROR_CONTEXT, MODEL_ERROR_REFUSAL, MODEL_ERROR_UNKNOWN };
+enum model_error_kind {
+    MODEL_ERROR_NONE,
+    MODEL_ERROR_AUTH, /* key refused, none given, or nothing left to pay with */
+    MODEL_ERROR_RATE_LIMIT,
+    MODEL_ERROR_OVERLOADED,
+    MODEL_ERROR_TIMEOUT,
+    MODEL_ERROR_CONTEXT,
+    MODEL_ERROR_REFUSAL,
+    MODEL_ERROR_UNKNOWN
+};
+/* The chat event's errorKind (protocol.md 6.2): "refusal", "timeout", "rate_limit", "context_length" or
+ * "unknown"; NULL for NONE. */
+const char *model_error_kind_name(enum model_error_kind kind);
+
 struct model_result {
     const char *stop_reason; /* "stop", "length", "tool_calls", … NULL on failure */
     struct model_usage usage;
@@ -21,24 +39,48 @@ struct model_result {
     const struct fault *fault;
 };
 
-/* What a run tells its owner; all from the loop, never from inside model_start. */
+/* What a run tells its owner; all from the loop, never from inside model_start or model_cancel. The
+ * owner may call model_cancel or model_drop inside text(). */
 struct model_events {
     void (*text)(void *arg, const char *delta, size_t length); /* whole UTF-8 characters */
-    /* Once, last. result 0 or negative; fault is the sentence for a person. */
+    /* Once, last; the run is gone when it returns. result 0 or negative; fault is the sentence for a
+     * person. Text that came before a failure stays said: such a run is never repeated silently. */
     void (*end)(void *arg, int result, const struct model_result *out);
 };
+
+/* All strings and messages are borrowed for the call. */
 struct model_request {
-    const char *provider, *model; /* "openai", "gpt-x" */
-    const char *system;           /* NULL: none */
-    const struct json *messages;  /* transcript messages, protocol.md 6.6 shapes; borrowed for the call */
-    int64_t timeout_ms;
+    /* "openai", "gpt-x". provider NULL: model is looked up as model_resolve does (NULL: the default). */
+    const char *provider, *model;
+    const char *system; /* NULL: none */
+    /* Array of transcript messages, protocol.md 6.6 shapes, oldest first; the last one is the user's. */
+    const struct json *messages;
+    int64_t timeout_ms; /* over all attempts; 0: 10 minutes */
 };
 
-struct models *models_new(struct gateway *gw) MUSTCHECK;
-struct models *models_free(struct models *models); /* ends every run */
-/* Never NULL: a refused start is reported by end() on a later turn. Retries by providers.md 8.5 are inside. */
+struct models *models_new(struct gateway *gw) MUSTCHECK; /* gw->config and gw->loop must be there */
+/* Ends every run now: end() with -ERR_CANCELLED comes from inside. NULL ok; returns NULL. */
+struct models *models_free(struct models *models);
+
+/* What a name means: "provider/model", an alias of agents.defaults.models, or NULL for
+ * agents.defaults.model.primary. -ERR_INVALID with a fault. It need not be configured. */
+struct model_name {
+    char provider[MODEL_NAME_MAX], model[MODEL_NAME_MAX];
+};
+int model_resolve(struct gateway *gw, const char *text, struct model_name *ret,
+                  struct fault *reterr_fault);
+/* The window of a model in tokens; 0: not told. */
+int64_t model_context_window(struct gateway *gw, const char *provider, const char *model);
+
+/* Never NULL: a refused start is reported by end() on a later turn. Retries by providers.md 8.5 are
+ * inside. */
 struct model_run *model_start(struct gateway *gw, const struct model_request *request,
                               const struct model_events *events, void *arg);
-void model_cancel(struct model_run *run); /* end() comes with -ERR_CANCELLED */
-/* models.list entries [{id,name,provider,contextWindow?,…}] of what is really configured. */
+void model_cancel(struct model_run *run); /* end() comes with -ERR_CANCELLED on a later turn */
+/* Stops at once and without end(): for owners being freed. NULL ok. */
+void model_drop(struct model_run *run);
+
+/* models.list entries [{id,name,provider,available,contextWindow?,…}] of what is really configured. */
 void models_write(struct gateway *gw, struct json_writer *w);
+/* models.authStatus: {ts, providers: […]}; no secret in it. */
+void models_write_auth(struct gateway *gw, struct json_writer *w);

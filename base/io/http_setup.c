@@ -1,0 +1,125 @@
+/* What a transfer asks of libcurl: address, headers, options, each set in one place. */
+#include "base/io/http_transfer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+/* Sockets of ours are not for our children. */
+static curl_socket_t transfer_open_socket(void *arg, curlsocktype purpose,
+                                          struct curl_sockaddr *address)
+{
+    (void)arg, (void)purpose;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* Every option in one place; values that may fail on an older libcurl are checked by curl itself. */
+#define SET(option, value) (void)curl_easy_setopt(t->easy, CURLOPT_##option, value)
+
+static void transfer_set_method(struct transfer *t)
+{
+    if (t->body != NULL || strcmp(t->method, "POST") == 0) {
+        SET(POST, 1L);
+        SET(POSTFIELDS, t->body != NULL ? t->body : "");
+        SET(POSTFIELDSIZE_LARGE, (curl_off_t)t->body_length);
+    } else {
+        SET(HTTPGET, 1L);
+    }
+    if (strcmp(t->method, "HEAD") == 0)
+        SET(NOBODY, 1L);
+    else
+        SET(CUSTOMREQUEST, t->method);
+}
+
+void transfer_set(struct transfer *t, bool direct)
+{
+    SET(URL, t->url);
+    SET(PRIVATE, t);
+#if LIBCURL_VERSION_NUM >= 0x075500
+    SET(PROTOCOLS_STR, "http,https");
+#else
+    SET(PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+    SET(FOLLOWLOCATION, 0L); /* ours: transfer_redirect */
+    SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(HTTPHEADER, t->headers);
+    SET(USERAGENT, "culvert");
+    SET(NOSIGNAL, 1L);
+    SET(CONNECTTIMEOUT_MS, (long)t->connect_ms);
+    SET(WRITEFUNCTION, transfer_on_body);
+    SET(WRITEDATA, t);
+    SET(HEADERFUNCTION, transfer_on_head);
+    SET(HEADERDATA, t);
+    SET(PREREQFUNCTION, transfer_on_sent);
+    SET(PREREQDATA, t);
+    SET(NOPROGRESS, 0L);
+    SET(XFERINFOFUNCTION, transfer_on_progress);
+    SET(XFERINFODATA, t);
+    SET(OPENSOCKETFUNCTION, transfer_open_socket);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    SET(QUICK_EXIT,
+        1L); /* a cancel during name resolution must not wait for the resolver's thread */
+#endif
+    if (direct)
+        SET(PROXY, ""); /* a loopback server is never behind http_proxy */
+    transfer_set_method(t);
+}
+
+static bool host_is_loopback(const char *host)
+{
+    return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+           strcmp(host, "[::1]") == 0 || strcmp(host, "::1") == 0;
+}
+
+/* scheme://host:port of the URL, for faults and to tell origins apart. */
+int url_origin(const char *url, char out[ORIGIN_MAX], bool *ret_loopback)
+{
+    CURLU *parsed = curl_url();
+    char *scheme = NULL, *host = NULL, *port = NULL;
+    int r = -ERR_INVALID;
+
+    require(parsed != NULL);
+    if (curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+        (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
+        snprintf(out, ORIGIN_MAX, "%s://%s:%s", scheme, host, port) < ORIGIN_MAX) {
+        *ret_loopback = host_is_loopback(host);
+        r = 0;
+    }
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(port);
+    curl_url_cleanup(parsed);
+    return r;
+}
+
+static bool header_is_clean(const char *header)
+{
+    for (const char *p = header; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' && *p != '\t')
+            return false;
+    return strchr(header, ':') != NULL;
+}
+
+int transfer_take_headers(struct transfer *t, const char *const *headers)
+{
+    /* libcurl would wait a second for "100 Continue" with a large body. */
+    t->headers = curl_slist_append(NULL, "Expect:");
+    require(t->headers != NULL);
+    for (size_t i = 0; headers != NULL && headers[i] != NULL; i++) {
+        struct curl_slist *grown;
+
+        if (!header_is_clean(headers[i]))
+            return fault_set(&t->call->op.fault, -ERR_INVALID,
+                             "a request header (number %zu) holds a control character or no colon: "
+                             "check keys and headers in the configuration",
+                             i + 1);
+        grown = curl_slist_append(t->headers, headers[i]);
+        require(grown != NULL);
+        t->headers = grown;
+    }
+    return 0;
+}

@@ -1,0 +1,280 @@
+/* The table of configured model providers: who they are, where, with which key, which models.
+ *
+ * Path: catalog_load walks models.providers, then adds what agents.defaults names and the built-in
+ * echo; catalog_key.c finds the key; each back end's check() has the last word on its providers. A
+ * provider that cannot be used stays in the table with the reason, which is what the person is told
+ * when it is asked for. */
+#include "gateway/model/catalog.h"
+
+#include "base/mem.h"
+#include "gateway/config/config.h"
+#include "gateway/gateway.h"
+#include "gateway/model/ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const struct model_ops *const model_table[] = {
+#define MODEL(name) &model_##name,
+#include "gateway/model/models.def"
+#undef MODEL
+};
+
+#define OPENAI_URL  "https://api.openai.com/v1"
+#define API_DEFAULT "openai-completions"
+
+static const struct model_ops *ops_find(const char *api)
+{
+    for (size_t i = 0; i < COUNT(model_table); i++)
+        if (strcmp(model_table[i]->api, api) == 0)
+            return model_table[i];
+    return NULL;
+}
+
+/* ---- loading ---- */
+
+static struct model_entry *entry_add(struct model_provider *p, const char *id)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (strcmp(p->entries[i].id, id) == 0)
+            return &p->entries[i];
+    if (p->count >= CATALOG_MODELS_MAX)
+        return NULL;
+    p->entries = mem_grow(p->entries, p->count + 1, sizeof *p->entries);
+    p->entries[p->count] = (struct model_entry){.id = mem_string(id), .name = mem_string(id)};
+    return &p->entries[p->count++];
+}
+
+static void entry_load(struct model_provider *p, const struct json *node)
+{
+    const char *id = json_string(json_get(node, "id"), NULL);
+    const char *name = json_string(json_get(node, "name"), NULL);
+    struct model_entry *entry;
+
+    if (id == NULL || *id == '\0' || (entry = entry_add(p, id)) == NULL)
+        return;
+    if (name != NULL && *name != '\0') {
+        mem_free(entry->name);
+        entry->name = mem_string(name);
+    }
+    entry->context_window = json_integer(json_get(node, "contextWindow"), 0);
+    entry->max_tokens = json_integer(json_get(node, "maxTokens"), 0);
+    entry->reasoning = json_boolean(json_get(node, "reasoning"), false);
+    json_each (kind, json_get(node, "input"))
+        entry->images |= strcmp(json_string(kind, ""), "image") == 0;
+}
+
+static struct model_provider *provider_add(struct catalog *catalog, const char *id, const char *api)
+{
+    struct model_provider *p;
+
+    if (catalog->count >= CATALOG_PROVIDERS_MAX)
+        return NULL;
+    catalog->providers = mem_grow(catalog->providers, catalog->count + 1, sizeof *p);
+    p = &catalog->providers[catalog->count++];
+    *p = (struct model_provider){.id = mem_string(id), .ops = ops_find(api)};
+    if (p->ops == NULL)
+        fault_set(&p->fault, -ERR_UNSUPPORTED,
+                  "models.providers.%.80s.api: \"%.80s\" is not supported yet; \"" API_DEFAULT
+                  "\" works with any server that offers Chat Completions",
+                  id, api);
+    return p;
+}
+
+static void provider_check(struct model_provider *p)
+{
+    if (p->fault.code == 0 && p->ops->check != NULL)
+        (void)p->ops->check(p, &p->fault);
+}
+
+static void provider_load(struct catalog *catalog, const char *id, const struct json *node)
+{
+    const char *api = strcmp(id, "echo") == 0 ? "echo" : API_DEFAULT;
+    const char *base_url = json_string(json_get(node, "baseUrl"), NULL);
+    struct model_provider *p = provider_add(catalog, id, json_string(json_get(node, "api"), api));
+
+    if (p == NULL)
+        return;
+    if (base_url == NULL && strcmp(id, "openai") == 0)
+        base_url = OPENAI_URL;
+    p->base_url = mem_string(base_url);
+    p->max_tokens = json_integer(json_get(node, "maxTokens"), 0);
+    p->idle_ms = json_integer(json_get(node, "timeoutSeconds"), 300) * 1000;
+    if (p->idle_ms < 1000 || p->idle_ms > 86400000)
+        p->idle_ms = 300000;
+    if (json_kind(json_get(node, "headers")) == JSON_OBJECT)
+        p->headers = json_copy(json_get(node, "headers"));
+    json_each (model, json_get(node, "models"))
+        entry_load(p, model);
+    if (p->fault.code == 0)
+        (void)catalog_key_load(p, node);
+    provider_check(p);
+}
+
+static struct model_provider *provider_edit(struct catalog *catalog, const char *id, size_t length)
+{
+    for (size_t i = 0; i < catalog->count; i++) {
+        struct model_provider *p = &catalog->providers[i];
+
+        if (strlen(p->id) == length && strncasecmp(p->id, id, length) == 0)
+            return p;
+    }
+    return NULL;
+}
+
+/* A "provider/model" that the agents' settings name. */
+static struct model_entry *catalog_add_name(struct catalog *catalog, const char *name)
+{
+    const char *slash = name != NULL ? strchr(name, '/') : NULL;
+    struct model_provider *p;
+
+    if (slash == NULL || slash[1] == '\0')
+        return NULL;
+    p = provider_edit(catalog, name, (size_t)(slash - name));
+    return p != NULL ? entry_add(p, slash + 1) : NULL;
+}
+
+static void catalog_add_agents(struct catalog *catalog, const struct config *config)
+{
+    struct model_entry *entry;
+
+    json_each (row, config_node(config, "agents.defaults.models")) {
+        const char *alias = json_string(json_get(row, "alias"), NULL);
+
+        entry = catalog_add_name(catalog, json_key(row));
+        if (entry != NULL && alias != NULL && entry->alias == NULL)
+            entry->alias = mem_string(alias);
+    }
+    entry = catalog_add_name(catalog, config_str(config, KNOB_agent_model));
+    if (entry != NULL)
+        entry->primary = true;
+}
+
+void catalog_load(struct catalog *catalog, struct gateway *gw)
+{
+    struct model_entry *echo;
+
+    *catalog = (struct catalog){0};
+    json_each (node, config_node(gw->config, "models.providers"))
+        provider_load(catalog, json_key(node), node);
+    if (catalog_find(catalog, "openai") == NULL && getenv("OPENAI_API_KEY") != NULL)
+        provider_load(catalog, "openai", NULL);
+    if (catalog_find(catalog, "echo") == NULL)
+        (void)provider_add(catalog, "echo", "echo");
+    echo = catalog_add_name(catalog, "echo/echo");
+    if (echo != NULL) {
+        mem_free(echo->name);
+        echo->name = mem_string("Echo (embedded, repeats what you say)");
+    }
+    catalog_add_agents(catalog, gw->config);
+}
+
+void catalog_done(struct catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->count; i++) {
+        struct model_provider *p = &catalog->providers[i];
+
+        for (size_t m = 0; m < p->count; m++) {
+            mem_free(p->entries[m].id);
+            mem_free(p->entries[m].name);
+            mem_free(p->entries[m].alias);
+        }
+        mem_free(p->entries);
+        mem_free(p->id);
+        mem_free(p->base_url);
+        mem_free(p->key_env);
+        json_free(p->headers);
+        if (p->key != NULL)
+            mem_wipe_free(p->key, strlen(p->key));
+    }
+    mem_free(catalog->providers);
+    *catalog = (struct catalog){0};
+}
+
+/* ---- reading ---- */
+
+const struct model_provider *catalog_find(const struct catalog *catalog, const char *id)
+{
+    for (size_t i = 0; i < catalog->count; i++)
+        if (strcasecmp(catalog->providers[i].id, id) == 0)
+            return &catalog->providers[i];
+    return NULL;
+}
+
+const struct model_entry *catalog_entry(const struct model_provider *provider, const char *model)
+{
+    for (size_t i = 0; i < provider->count; i++)
+        if (strcmp(provider->entries[i].id, model) == 0)
+            return &provider->entries[i];
+    return NULL;
+}
+
+static void entry_write(const struct model_provider *p, const struct model_entry *entry,
+                        struct json_writer *w)
+{
+    jw_object(w);
+    jw_kstr(w, "id", entry->id);
+    jw_kstr(w, "name", entry->name);
+    jw_kstr(w, "provider", p->id);
+    jw_kstr(w, "alias", entry->alias);
+    jw_kbool(w, "available", p->fault.code == 0);
+    if (p->fault.code == -ERR_AUTH)
+        jw_kstr(w, "unavailableReason", "missing-auth");
+    if (entry->context_window > 0)
+        jw_kint(w, "contextWindow", entry->context_window);
+    jw_kbool(w, "reasoning", entry->reasoning);
+    jw_karray(w, "input");
+    jw_str(w, "text");
+    if (entry->images)
+        jw_str(w, "image");
+    jw_array_end(w);
+    jw_karray(w, "tags");
+    if (entry->primary)
+        jw_str(w, "default");
+    jw_array_end(w);
+    jw_object_end(w);
+}
+
+void catalog_write(const struct catalog *catalog, struct json_writer *w)
+{
+    jw_array(w);
+    for (size_t i = 0; i < catalog->count; i++)
+        for (size_t m = 0; m < catalog->providers[i].count; m++)
+            entry_write(&catalog->providers[i], &catalog->providers[i].entries[m], w);
+    jw_array_end(w);
+}
+
+static void auth_write(const struct model_provider *p, struct json_writer *w)
+{
+    jw_object(w);
+    jw_kstr(w, "provider", p->id);
+    jw_kstr(w, "authProvider", p->id);
+    jw_kstr(w, "displayName", p->id);
+    jw_kstr(w, "status", p->key != NULL ? "static" : "missing");
+    jw_karray(w, "profiles");
+    jw_array_end(w);
+    if (p->key != NULL) {
+        jw_kobject(w, "apiKey");
+        jw_kstr(w, "source", p->key_env != NULL ? "env" : "config");
+        jw_kstr(w, "envVar", p->key_env);
+        jw_object_end(w);
+    }
+    jw_object_end(w);
+}
+
+/* Providers that have a key or need one; a local server without a key has no auth to show. */
+void catalog_write_auth(const struct catalog *catalog, int64_t now, struct json_writer *w)
+{
+    jw_object(w);
+    jw_kint(w, "ts", now);
+    jw_karray(w, "providers");
+    for (size_t i = 0; i < catalog->count; i++) {
+        const struct model_provider *p = &catalog->providers[i];
+
+        if (p->key != NULL || p->fault.code == -ERR_AUTH)
+            auth_write(p, w);
+    }
+    jw_array_end(w);
+    jw_object_end(w);
+}

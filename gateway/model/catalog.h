@@ -1,0 +1,49 @@
+/* Which providers and models the configuration names, with their keys: a table made at start and again
+ * when the configuration changes. protocol.md 10.4 (models.providers, agents.defaults). Keys stay in
+ * here and in the requests; they are never printed. */
+#pragma once
+
+#include "base/json.h"
+
+#define CATALOG_PROVIDERS_MAX 64
+#define CATALOG_MODELS_MAX    256 /* per provider */
+
+struct gateway;
+struct model_ops;
+
+struct model_entry {
+    char *id, *name, *alias;
+    int64_t context_window, max_tokens; /* 0: not told */
+    bool reasoning, images, primary;
+};
+
+struct model_provider {
+    char *id;
+    const struct model_ops *ops; /* NULL: unknown api; fault says so */
+    char *base_url;
+    char *key;            /* NULL: none; wiped when freed */
+    char *key_env;        /* the variable it came from; NULL: the configuration's text */
+    struct json *headers; /* extra request headers; NULL: none */
+    int64_t idle_ms;      /* timeoutSeconds: how long the model may be silent */
+    int64_t max_tokens;   /* of models that do not tell; 0: not told */
+    struct fault fault;   /* why it cannot be used; code 0: it can */
+    struct model_entry *entries;
+    size_t count;
+};
+
+struct catalog {
+    struct model_provider *providers;
+    size_t count;
+};
+
+/* Reads the configuration and the environment: at start and on reload. */
+void catalog_load(struct catalog *catalog, struct gateway *gw);
+void catalog_done(struct catalog *catalog);
+const struct model_provider *catalog_find(const struct catalog *catalog, const char *id);
+const struct model_entry *catalog_entry(const struct model_provider *provider, const char *model);
+void catalog_write(const struct catalog *catalog, struct json_writer *w);
+void catalog_write_auth(const struct catalog *catalog, int64_t now, struct json_writer *w);
+
+/* catalog_key.c: fills key and key_env from the provider's node (NULL: only the environment). No key is
+ * fine: 0. Negative: provider->fault says what is wrong with it. */
+int catalog_key_load(struct model_provider *provider, const struct json *node);
