@@ -108,10 +108,9 @@ static const struct field *find_row(const struct field *rows, const char *key)
 static void check_row_unknown(const struct checker *c, const struct field *rows,
                               const struct step *at)
 {
-    char path[CONFIG_PATH_MAX];
     struct nearest nearest;
 
-    if (rows_unused(step_text(at, path, sizeof(path)))) {
+    if (rows_unused(at)) {
         check_unused(c, at);
         return;
     }
@@ -283,7 +282,7 @@ static void check_member(const struct checker *c, const struct step *at, const s
         check_knob(c, knob, at, value);
     } else if (!dotted && (part = rows_part(path))) {
         check_field(c, &part->field, at, value);
-    } else if (!dotted && rows_unused(path)) {
+    } else if (rows_unused(at)) {
         check_unused(c, at);
     } else if (!dotted && rows_parent(path)) {
         if (json_kind(value) == JSON_OBJECT)

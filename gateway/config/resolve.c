@@ -162,16 +162,15 @@ static struct json *resolve_reference(struct resolver *r, const struct step *at,
 
 static struct json *resolve_value(struct resolver *r, const struct step *at, const struct json *in)
 {
-    char path[CONFIG_PATH_MAX];
     size_t index = 0;
 
+    if (at && rows_unused(at))
+        return json_copy(in);
     if (json_kind(in) == JSON_STRING)
         return resolve_string(r, at, json_string(in, ""));
     if (resolve_is_reference(in))
         return resolve_reference(r, at, in);
     if (json_kind(in) != JSON_OBJECT && json_kind(in) != JSON_ARRAY)
-        return json_copy(in);
-    if (at && rows_unused(step_text(at, path, sizeof(path))))
         return json_copy(in);
     bool object = json_kind(in) == JSON_OBJECT;
     struct json *out = object ? json_new_object() : json_new_array();

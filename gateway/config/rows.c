@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 const struct knob_row knob_rows[KNOB_COUNT] = {
 #define KNOB(id, path_, kind_, otherwise_, min_, max_, reload_, help_)                             \
@@ -37,23 +38,32 @@ const char *const unused_rows[] = {
     NULL,
 };
 
-/* Does path stand below (or at) row, whose segment * matches any one segment? */
+/* Does row, whose segment * matches any one key, lead to the place or to something above it? Returns how
+ * many steps the row takes, 0: it does not. Compared step by step, because keys may hold dots. */
+static size_t row_covers(const char *row, const struct step *const *steps, size_t count)
+{
+    size_t used = 0;
+
+    while (used < count) {
+        size_t length = strcspn(row, ".");
+        const char *key = steps[used++]->key;
+        bool any = length == 1 && row[0] == '*';
+        if (!any && (!key || strlen(key) != length || memcmp(row, key, length) != 0))
+            return 0;
+        row += length;
+        if (!*row)
+            return used;
+        row++;
+    }
+    return 0;
+}
+
+/* Does path stand below (or at) row? */
 static bool is_in(const char *path, const char *row)
 {
-    for (;;) {
-        size_t want = strcspn(row, "."), have = strcspn(path, ".");
-        bool any = want == 1 && row[0] == '*';
-        if (have == 0 || (!any && (want != have || memcmp(row, path, want) != 0)))
-            return false;
-        row += want;
-        path += have;
-        if (!*row)
-            return true;
-        if (!*path)
-            return false;
-        row++;
-        path++;
-    }
+    size_t length = strlen(row);
+
+    return !strncmp(path, row, length) && (path[length] == '\0' || path[length] == '.');
 }
 
 const struct knob_row *rows_knob(const char *path)
@@ -83,13 +93,78 @@ const struct part_row *rows_part_of(const char *path)
     return NULL;
 }
 
-bool rows_unused(const char *path)
+bool rows_unused(const struct step *at)
 {
+    const struct step *steps[JSON_DEPTH_MAX];
+    size_t count = step_list(at, steps, COUNT(steps));
+
     for (const char *const *row = unused_rows; *row; row++) {
-        if (is_in(path, *row))
+        if (row_covers(*row, steps, count))
             return true;
     }
     return false;
+}
+
+/* One step further down from a row. */
+static const struct field *field_below(const struct field *row, const struct step *step)
+{
+    if (row->kind == FIELD_MAP)
+        return row->sub;
+    if (row->kind == FIELD_OBJECTS && !step->key)
+        return row; /* an item: its members come next */
+    if ((row->kind != FIELD_OBJECT && row->kind != FIELD_OBJECTS) || !step->key)
+        return NULL;
+    for (const struct field *sub = row->sub; sub->kind != FIELD_END; sub++) {
+        if (strcmp(sub->key, step->key) == 0)
+            return sub;
+    }
+    return NULL;
+}
+
+const struct field *rows_field(const struct step *at)
+{
+    const struct step *steps[JSON_DEPTH_MAX];
+    size_t count = step_list(at, steps, COUNT(steps));
+
+    for (const struct part_row *part = part_rows; part->path; part++) {
+        const struct field *row = &part->field;
+        size_t used = row_covers(part->path, steps, count);
+        if (used == 0)
+            continue;
+        while (row && used < count)
+            row = field_below(row, steps[used++]);
+        return row;
+    }
+    return NULL;
+}
+
+static bool is_secret_name(const char *key)
+{
+    static const char *const endings[] = {"token",  "password",   "passphrase", "secret",
+                                          "apikey", "privatekey", "secretkey",  "credential"};
+    size_t length = strlen(key);
+
+    for (size_t i = 0; i < COUNT(endings); i++) {
+        size_t n = strlen(endings[i]);
+        if (length >= n && strcasecmp(key + length - n, endings[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool rows_secret(const struct step *at)
+{
+    char path[CONFIG_PATH_MAX];
+    const struct knob_row *knob = rows_knob(step_text(at, path, sizeof(path)));
+    const struct field *field = rows_field(at);
+
+    if (knob)
+        return knob->kind == KIND_SECRET;
+    if (field && (field->flags & FIELD_SECRET))
+        return true;
+    for (; at && !at->key; at = at->up)
+        ; /* an item is as secret as its list */
+    return at && is_secret_name(at->key);
 }
 
 struct parent_search {

@@ -5,6 +5,7 @@
 
 #include "base/field.h"
 #include "gateway/config/config.h"
+#include "gateway/config/path.h"
 
 enum knob_kind {
     KIND_STR,    /* min, max: bytes */
@@ -51,8 +52,13 @@ const struct knob_row *rows_knob(const char *path);
 const struct part_row *rows_part(const char *path);
 /* The part a path stands in or is, or NULL. */
 const struct part_row *rows_part_of(const char *path);
-/* True when the path is, or lies in, one that we know and do not use. */
-bool rows_unused(const char *path);
+/* True when the place is, or lies in, one that we know and do not use. */
+bool rows_unused(const struct step *at);
+/* The field row of a place inside a part, NULL when there is none. */
+const struct field *rows_field(const struct step *at);
+/* True when a string at this place is a secret: by its row, or by its key's name (token, password,
+ * secret, apiKey …) where no row tells. */
+bool rows_secret(const struct step *at);
 /* True when some row begins with path and a dot. */
 bool rows_parent(const char *path);
 
