@@ -156,11 +156,20 @@ static void check_items(const struct checker *c, const struct field *row, const 
     }
 }
 
+static void check_id(const struct checker *c, const struct step *at, const char *id)
+{
+    if (!rows_is_id(id))
+        check_say(c, c->issues, at,
+                  mem_string("expected an id of at most 64 small letters, digits, _ and -"));
+}
+
 static void check_map(const struct checker *c, const struct field *row, const struct step *at,
                       const struct json *value)
 {
     json_each (item, value) {
         struct step below = step_to(at, item, 0);
+        if (row->flags & FIELD_ID)
+            check_id(c, &below, json_key(item));
         if (row->sub)
             check_field(c, row->sub, &below, item);
     }
@@ -227,6 +236,8 @@ static void check_inside(const struct checker *c, const struct field *row, const
             check_say(c, c->issues, at, mem_format("longer than %.0f bytes", row->max));
         else if ((row->flags & FIELD_NONEMPTY) && !json_string(value, "")[0])
             check_say(c, c->issues, at, mem_string("expected a string that is not empty"));
+        else if (row->flags & FIELD_ID)
+            check_id(c, at, json_string(value, ""));
         break;
     case FIELD_INT:
     case FIELD_NUM: check_number(c, row, at, value); break;

@@ -57,7 +57,7 @@ static const struct field agent_runtime[] = {
     P_OBJECT("identity", agent_identity), P_OBJECT("groupChat", agent_group_chat),                 \
     P_OBJECT("tools", agent_tools), P_OBJECT("runtime", agent_runtime),                            \
     P_INT("timeoutSeconds", 1, 86400)
-static const struct field agent_list[] = {P_NAME("id"), AGENT_ROWS, F_END};
+static const struct field agent_list[] = {P("id", STR, FIELD_REQUIRED | FIELD_ID, .max = 64), AGENT_ROWS, F_END};
 static const struct field agent_entry_rows[] = {AGENT_ROWS, F_END};
 static const struct field agent_entry[] = {P_OBJECT("", agent_entry_rows)};
 
@@ -68,13 +68,19 @@ static const struct field model_rows[] = {
     P_BOOL("reasoning"), P_STRS("input", 8),
     F_END,
 };
+static const struct field model_alias_rows[] = {P_STR("alias"), F_END};
+static const struct field model_alias[] = {P_OBJECT("", model_alias_rows)};
+static const struct field model_compat[] = {P_BOOL("supportsUsageInStreaming"), F_END};
 static const struct field model_provider_rows[] = {
     P_STR("baseUrl"),
     P_SECRET("apiKey"),
-    P_ENUM("api", ONE_OF("openai-completions", "openai-responses", "anthropic-messages", "ollama", "echo")),
+    P_ENUM("api", ONE_OF("openai-completions", "openai-responses", "openai-chatgpt-responses",
+           "azure-openai-responses", "anthropic-messages", "google-generative-ai", "google-vertex",
+           "github-copilot", "bedrock-converse-stream", "pi-messages", "ollama", "echo")),
     P_INT("timeoutSeconds", 1, 86400),
     P_INT("maxTokens", 1, 1e9),
     P_MAP("headers", any_secret),
+    P_OBJECT("compat", model_compat),
     P_OBJECTS("models", model_rows, 1000),
     F_END,
 };
@@ -98,7 +104,7 @@ static const struct field binding_rows[] = {
 
 /* ---- session ---- */
 static const struct field reset_rows[] = {
-    P_ENUM("mode", ONE_OF("daily", "idle", "off")),
+    P_ENUM("mode", ONE_OF("none", "daily", "idle")),
     P_INT("atHour", 0, 23), P_INT("idleMinutes", 1, 525600),
     F_END,
 };
@@ -180,7 +186,8 @@ const struct part_row part_rows[] = {
     PART("gateway.nodes.allowCommands",  HOT, "older name of gateway.nodes.commands.allow", P_STRS("", 256)),
     PART("gateway.nodes.denyCommands",   HOT, "older name of gateway.nodes.commands.deny", P_STRS("", 256)),
     PART("agents.list",                  HOT, "the agents, in order", P_OBJECTS("", agent_list, 256)),
-    PART("agents.entries",               HOT, "the agents by id", P_MAP("", agent_entry)),
+    PART("agents.entries",               HOT, "the agents by id", P("", MAP, FIELD_ID, .sub = agent_entry)),
+    PART("agents.defaults.models",       HOT, "models by provider/model, with a short name each", P_MAP("", model_alias)),
     PART("agents.defaults.model.fallbacks", HOT, "provider/model tried when the primary fails", P_STRS("", 16)),
     PART("models.providers",             HOT, "model back ends by id", P_MAP("", model_provider)),
     PART("bindings",                     HOT, "which agent answers whom; the first match wins", P_OBJECTS("", binding_rows, 1000)),

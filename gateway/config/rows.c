@@ -210,6 +210,13 @@ void rows_children(const char *path, rows_child_fn *fn, void *arg)
         child_of(*row, path, fn, arg);
 }
 
+bool rows_is_id(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+    return length > 0 && length <= 64 && !text[length] && text[0] != '-' && text[0] != '_';
+}
+
 static bool is_address(const char *text)
 {
     struct in6_addr address;

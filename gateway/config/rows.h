@@ -34,6 +34,7 @@ enum {
     FIELD_OR_STRING = 1 << 18, /* a string is allowed as well */
     FIELD_NUMBERS = 1 << 19,   /* STRS: numbers are allowed as well */
     FIELD_OR_BOOL = 1 << 20,   /* true and false are allowed as well */
+    FIELD_ID = 1 << 21,        /* STR: an id in its normal form; MAP: its keys are such */
 };
 
 struct part_row {
@@ -71,5 +72,7 @@ void rows_children(const char *path, rows_child_fn *fn, void *arg);
 bool knob_parse(const struct knob_row *row, const char *text, int64_t *ret_number);
 /* The place of text in row->names, or -1. */
 int knob_name_index(const struct knob_row *row, const char *text);
+/* An id in its normal form: a to z, 0 to 9, _ and -, at most 64, not - or _ first. */
+bool rows_is_id(const char *text);
 /* What the row expects, for a person: "an integer from 0 to 65535". The caller owns it. */
 char *knob_expected(const struct knob_row *row) MUSTCHECK;

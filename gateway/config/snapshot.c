@@ -21,6 +21,39 @@ static void expand_short_forms(struct json *tree)
     json_put(defaults, "model", full);
 }
 
+static bool list_has(const struct json *list, const char *id)
+{
+    json_each(item, list)
+    {
+        if (strcmp(json_string(json_get(item, "id"), ""), id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* agents.entries (a map by id) and agents.list say the same: after the check both stand in the list, and
+ * readers know only that. An id in the list wins. */
+static void join_agents(struct json *tree)
+{
+    struct json *agents = json_edit(tree, "agents");
+
+    if (!json_get(agents, "entries"))
+        return;
+    if (!json_get(agents, "list"))
+        json_put(agents, "list", json_new_array());
+    struct json *list = json_edit(agents, "list");
+    json_each(entry, json_get(agents, "entries"))
+    {
+        if (list_has(list, json_key(entry)))
+            continue;
+        struct json *item = json_new_object();
+        json_put(item, "id", json_new_string(json_key(entry)));
+        json_each(member, entry)
+            json_put(item, json_key(member), json_copy(member));
+        json_append(list, item);
+    }
+}
+
 static void snapshot_parse(struct snapshot *s)
 {
     s->merged = sources_build(&s->sources, s->path, s->raw, s->raw_length, &s->parsed, &s->issues);
@@ -30,6 +63,8 @@ static void snapshot_parse(struct snapshot *s)
         expand_short_forms(s->tree);
     if (s->tree)
         check_tree(s->tree, &s->sources, &s->issues, &s->warnings);
+    if (s->tree && s->issues.count == 0)
+        join_agents(s->tree);
 }
 
 static struct snapshot *snapshot_new(const char *path, bool exists, char *raw, size_t length)
