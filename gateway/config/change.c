@@ -66,8 +66,7 @@ static char *change_text(struct change *c)
 
     if (!raw)
         return NULL;
-    CLEAN(json_free) struct json *whole =
-        redact_restore(raw, c->before->merged, &restored, &fault);
+    CLEAN(json_free) struct json *whole = redact_restore(raw, c->before->merged, &restored, &fault);
     if (!whole) {
         change_refuse(c, fault.text);
         return NULL;
@@ -205,7 +204,8 @@ static struct json *with_defaults(const struct json *merged)
     for (size_t i = 0; i < KNOB_COUNT; i++) {
         const struct knob_row *row = &knob_rows[i];
         int64_t number;
-        if (!row->otherwise || json_path(tree, row->path) || !knob_parse(row, row->otherwise, &number))
+        if (!row->otherwise || json_path(tree, row->path) ||
+            !knob_parse(row, row->otherwise, &number))
             continue;
         struct json *at = put_path(tree, row->path);
         if (!at)

@@ -27,7 +27,8 @@ struct change {
     /* the answer */
     enum change_verdict verdict;
     char *message;
-    struct snapshot *before, *after; /* after: what is in the file now, or the refused text's verdict */
+    struct snapshot *before,
+        *after; /* after: what is in the file now, or the refused text's verdict */
 };
 
 /* Base hash, restore of redacted secrets, check, backup, write. Fills the answer. */

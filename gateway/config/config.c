@@ -4,6 +4,7 @@
 #define LOG_SUBSYSTEM "config"
 #include "gateway/config/config.h"
 
+#include "base/io/op.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/config/rows.h"
@@ -30,6 +31,7 @@ struct config {
     char *overrides[KNOB_COUNT];
     struct watcher watchers[CONFIG_WATCHERS_MAX];
     bool restart_pending;
+    struct op *writing; /* borrowed; NULL: nobody changes the file */
 };
 
 static void value_done(struct value *value)
@@ -113,6 +115,8 @@ struct config *config_free(struct config *config)
 {
     if (!config)
         return NULL;
+    if (config->writing)
+        op_drop(config->writing);
     for (size_t knob = 0; knob < KNOB_COUNT; knob++) {
         char *override = config->overrides[knob];
         value_done(&config->values[knob]);
@@ -189,6 +193,19 @@ const char *config_path(const struct config *config)
 const char *config_hash(const struct config *config)
 {
     return config->current->hash;
+}
+
+bool config_write_begin(struct config *config, struct op *op)
+{
+    if (config->writing)
+        return false;
+    config->writing = op;
+    return true;
+}
+
+void config_write_end(struct config *config)
+{
+    config->writing = NULL;
 }
 
 bool config_restart_pending(const struct config *config)

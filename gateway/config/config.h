@@ -51,6 +51,11 @@ int config_reload(struct config *config, bool *ret_restart, struct fault *reterr
 /* The same with a reading made elsewhere (config.set); takes it when valid, else -ERR_INVALID. */
 int config_adopt(struct config *config, struct snapshot *snapshot, bool *ret_restart,
                  struct fault *reterr_fault);
+/* One change of the file at a time: false while another runs. op is dropped when the configuration is
+ * freed before config_write_end. */
+struct op;
+bool config_write_begin(struct config *config, struct op *op);
+void config_write_end(struct config *config);
 /* True when some change since the start waits for a restart. */
 bool config_restart_pending(const struct config *config);
 /* Does a change at this path wait for a restart? Pure. */

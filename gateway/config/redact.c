@@ -45,8 +45,7 @@ static struct json *redact_value(const struct step *at, const struct json *in, b
         return json_copy(in);
     bool object = json_kind(in) == JSON_OBJECT;
     struct json *out = object ? json_new_object() : json_new_array();
-    json_each(item, in)
-    {
+    json_each (item, in) {
         struct step below = step_to(at, item, index++);
         struct json *value = redact_value(&below, item, ret_redacted);
         if (object)
@@ -79,8 +78,7 @@ static const struct json *counterpart(const struct json *before, const struct js
         return json_get(before, json_key(item));
     if (!id)
         return json_at(before, index);
-    json_each(old, before)
-    {
+    json_each (old, before) {
         if (strcmp(json_string(json_get(old, "id"), ""), id) == 0)
             return old;
     }
@@ -115,8 +113,7 @@ static struct json *restore_value(struct restore *r, const struct step *at, cons
         return json_copy(in);
     bool object = json_kind(in) == JSON_OBJECT;
     struct json *out = object ? json_new_object() : json_new_array();
-    json_each(item, in)
-    {
+    json_each (item, in) {
         struct step below = step_to(at, item, index);
         const struct json *old = counterpart(before, item, index);
         struct json *value = restore_value(r, &below, item, old);

@@ -201,7 +201,8 @@ static void on_child(void *arg, const char *key, size_t length)
         if (have->length == length && !memcmp(have->at, key, length))
             return;
     }
-    require(children->count < CHILDREN_MAX); /* the tables are constant: a test reaches this first */
+    require(children->count <
+            CHILDREN_MAX); /* the tables are constant: a test reaches this first */
     children->keys[children->count++] = (struct json_slice){key, length};
 }
 

@@ -23,8 +23,7 @@ static void expand_short_forms(struct json *tree)
 
 static bool list_has(const struct json *list, const char *id)
 {
-    json_each(item, list)
-    {
+    json_each (item, list) {
         if (strcmp(json_string(json_get(item, "id"), ""), id) == 0)
             return true;
     }
@@ -42,13 +41,12 @@ static void join_agents(struct json *tree)
     if (!json_get(agents, "list"))
         json_put(agents, "list", json_new_array());
     struct json *list = json_edit(agents, "list");
-    json_each(entry, json_get(agents, "entries"))
-    {
+    json_each (entry, json_get(agents, "entries")) {
         if (list_has(list, json_key(entry)))
             continue;
         struct json *item = json_new_object();
         json_put(item, "id", json_new_string(json_key(entry)));
-        json_each(member, entry)
+        json_each (member, entry)
             json_put(item, json_key(member), json_copy(member));
         json_append(list, item);
     }

@@ -16,7 +16,7 @@
 
 static int write_failed(struct fault *fault, const char *what, const char *path)
 {
-    int code = errno == ENOSPC || errno == EDQUOT ? -ERR_FULL
+    int code = errno == ENOSPC || errno == EDQUOT                    ? -ERR_FULL
                : errno == EACCES || errno == EPERM || errno == EROFS ? -ERR_DENIED
                                                                      : -ERR_IO;
 
@@ -54,9 +54,10 @@ static int write_temporary(const char *path, const void *data, size_t length, st
 static void sync_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    CLEAN(mem_free) char *folder = !slash          ? mem_string(".")
-                                   : slash == path ? mem_string("/")
-                                                   : mem_slice(path, (size_t)(slash - path));
+    CLEAN(mem_free)
+    char *folder = !slash          ? mem_string(".")
+                   : slash == path ? mem_string("/")
+                                   : mem_slice(path, (size_t)(slash - path));
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd >= 0) {

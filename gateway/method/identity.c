@@ -1,6 +1,6 @@
 /* gateway.identity.get: who this gateway is. protocol.md 4.3. */
-#include "gateway/gateway.h"
 #include "gateway/identity.h"
+#include "gateway/gateway.h"
 #include "gateway/method/call.h"
 #include "gateway/method/method.h"
 

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOGS_TAIL_MS     10000
+#define LOGS_TAIL_MS 10000
 
 struct logs_tail {
     int64_t cursor, limit, maxBytes;
@@ -25,8 +25,13 @@ static const struct field logs_tail_fields[] = {
     F_END,
 };
 static const struct field logs_tail_reply[] = {
-    R_STR("file", REQUIRED), R_INT("cursor", REQUIRED), R_INT("size", REQUIRED), R_STRS("lines", REQUIRED),
-    R_BOOL("truncated", 0),  R_BOOL("reset", 0),        F_END,
+    R_STR("file", REQUIRED),
+    R_INT("cursor", REQUIRED),
+    R_INT("size", REQUIRED),
+    R_STRS("lines", REQUIRED),
+    R_BOOL("truncated", 0),
+    R_BOOL("reset", 0),
+    F_END,
 };
 
 /* One reading: the question, then the answer. */
@@ -153,7 +158,8 @@ static void tail_write_lines(struct tail *t, const char *line, struct json_write
 static void tail_done(struct op *op, int result)
 {
     struct tail *t = CONTAINER(op, struct tail, op);
-    struct call_error error = {.code = WIRE_UNAVAILABLE, .message = op->fault.text, .retry_after_ms = -1};
+    struct call_error error = {
+        .code = WIRE_UNAVAILABLE, .message = op->fault.text, .retry_after_ms = -1};
 
     if (result < 0) {
         if (!op->fault.text[0])
