@@ -6,8 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-/* A place fits in a fault only up to FAULT_TEXT_MAX anyway. */
-#define PLACE_TEXT_MAX 65536
+#define PLACE_TEXT_MAX  65536
+#define PLACE_SHOWN_MAX 200 /* bytes; a fault holds FAULT_TEXT_MAX */
 
 /* Where in the document we are: a chain on the stack, printed only when something is wrong. */
 struct place {
@@ -52,17 +52,29 @@ static void place_print(const struct place *at, struct buf *out)
     }
 }
 
+/* A hostile key must not push the reason out of the fault: the rest of a long place is left out. */
+static void place_shorten(struct buf *where)
+{
+    if (where->length <= PLACE_SHOWN_MAX)
+        return;
+    where->length = PLACE_SHOWN_MAX;
+    while (((unsigned char)where->data[where->length] & 0xc0) == 0x80)
+        where->length--;
+    buf_add_str(where, "\xe2\x80\xa6"); /* … */
+}
+
 /* As the reference: "at /a/b: what", at the root just "what". */
 static int refuse(const struct place *at, struct fault *fault, const char *what)
 {
     CLEAN(buf_done) struct buf where;
 
+    if (!at)
+        return fault_set(fault, -ERR_INVALID, "%s", what);
     buf_init(&where, PLACE_TEXT_MAX);
     place_print(at, &where);
     if (where.bad)
-        return fault_set(fault, -ERR_INVALID, "at a very long key: %s", what);
-    if (where.length == 0)
-        return fault_set(fault, -ERR_INVALID, "%s", what);
+        return fault_set(fault, -ERR_INVALID, "at a member with a very long name: %s", what);
+    place_shorten(&where);
     return fault_set(fault, -ERR_INVALID, "at %s: %s", where.data, what);
 }
 

@@ -91,9 +91,10 @@ static int parse_seq(struct json_slice s, int64_t *ret, struct fault *fault)
     if (*s.at == '-')
         return fault_set(fault, -ERR_INVALID, "at /seq: must be >= 0");
     for (size_t i = 0; i < s.length; i++) {
-        if (s.at[i] < '0' || s.at[i] > '9')
+        /* 2^53 has 16 digits; a longer number that passed the scanner has a point or an exponent. */
+        if (s.at[i] < '0' || s.at[i] > '9' || s.length > 16)
             return fault_set(fault, -ERR_INVALID, "at /seq: must be integer");
-        seq = seq * 10 + (s.at[i] - '0'); /* the scanner bounded it to 2^53 */
+        seq = seq * 10 + (s.at[i] - '0');
     }
     *ret = seq;
     return 0;

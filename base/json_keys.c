@@ -155,20 +155,31 @@ static bool table_add(struct json_key_table *table, uint32_t object, struct json
     return true;
 }
 
-bool json_keys_add(struct json_keys *keys, struct json_key_table *table, uint32_t *next_object,
-                   struct json_slice key)
+static bool keys_hold(const struct json_keys *keys, struct json_slice key)
+{
+    for (unsigned i = 0; i < keys->count; i++) {
+        struct json_slice other = keys->few[i];
+        if (keys->escaped ? json_key_equal(other, key)
+                          : other.length == key.length && memcmp(other.at, key.at, key.length) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool json_keys_add(struct json_keys *keys, struct json_key_table *table, struct json_slice key,
+                   bool escaped)
 {
     if (keys->object)
         return table_add(table, keys->object, key);
-    for (uint32_t i = 0; i < keys->count; i++)
-        if (json_key_equal(keys->few[i], key))
-            return false;
+    keys->escaped |= escaped;
+    if (keys_hold(keys, key))
+        return false;
     if (keys->count < JSON_KEYS_FEW) {
         keys->few[keys->count++] = key;
         return true;
     }
-    keys->object = ++*next_object;
-    for (uint32_t i = 0; i < keys->count; i++)
+    keys->object = ++table->objects;
+    for (unsigned i = 0; i < keys->count; i++)
         table_add(table, keys->object, keys->few[i]);
     return table_add(table, keys->object, key);
 }

@@ -16,19 +16,21 @@ struct json_key_slot {
 struct json_key_table {
     struct json_key_slot *slots;
     size_t room, used; /* room is a power of two */
+    uint32_t objects;  /* numbers given out */
     uint64_t secret[2];
 };
 
 /* One object's keys; lives on the scanner's stack. */
 struct json_keys {
     uint32_t object; /* 0 until it outgrew few */
-    uint32_t count;
+    uint16_t count;
+    bool escaped; /* some key here is written with an escape */
     struct json_slice few[JSON_KEYS_FEW];
 };
 
-/* False when the object has this key already. next_object is bumped when the object takes a number. */
-bool json_keys_add(struct json_keys *keys, struct json_key_table *table, uint32_t *next_object,
-                   struct json_slice key);
+/* False when the object has this key already. escaped: the key is written with an escape. */
+bool json_keys_add(struct json_keys *keys, struct json_key_table *table, struct json_slice key,
+                   bool escaped);
 void json_key_table_done(struct json_key_table *table);
 
 /* Equal as decoded text; both are checked string contents without their quotes. */

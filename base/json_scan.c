@@ -19,7 +19,6 @@ struct scan {
     unsigned depth;
     size_t values;
     struct json_key_table keys;
-    uint32_t objects; /* numbers given to big objects */
     const char *const *wanted;
     struct json_slice *found;
     const char *error; /* what is wrong, at `at` */
@@ -105,31 +104,42 @@ static bool scan_escape(struct scan *s)
     return true;
 }
 
+/* At a byte of a string that is not plain ASCII. */
+static bool scan_special(struct scan *s)
+{
+    unsigned char c = (unsigned char)*s->at;
+
+    if (c == '\\')
+        return scan_escape(s);
+    if (c < 0x20)
+        return scan_fail(s, "control character in a string");
+    while (s->at < s->end && (unsigned char)*s->at >= 0x80) {
+        unsigned size = json_utf8_sequence(s->at, (size_t)(s->end - s->at));
+        if (size == 0)
+            return scan_fail(s, "the text is not valid UTF-8");
+        s->at += size;
+    }
+    return true;
+}
+
 /* At the opening quote. *ret is what stands between the quotes. */
-static bool scan_string(struct scan *s, struct json_slice *ret)
+static bool scan_string(struct scan *s, struct json_slice *ret, bool *ret_escaped)
 {
     const char *first = ++s->at;
+    bool escaped = false;
 
     for (;;) {
         s->at += json_plain_run(s->at, (size_t)(s->end - s->at));
         if (s->at == s->end)
             return scan_fail(s, "the text ends inside a string");
-        unsigned char c = (unsigned char)*s->at;
-        if (c == '"')
+        if (*s->at == '"')
             break;
-        if (c == '\\') {
-            if (!scan_escape(s))
-                return false;
-        } else if (c < 0x20) {
-            return scan_fail(s, "control character in a string");
-        } else {
-            unsigned size = json_utf8_sequence(s->at, (size_t)(s->end - s->at));
-            if (size == 0)
-                return scan_fail(s, "the text is not valid UTF-8");
-            s->at += size;
-        }
+        escaped |= *s->at == '\\';
+        if (!scan_special(s))
+            return false;
     }
     *ret = (struct json_slice){first, (size_t)(s->at - first)};
+    *ret_escaped = escaped;
     s->at++;
     return true;
 }
@@ -248,29 +258,35 @@ static int scan_more(struct scan *s, char close)
     return 1;
 }
 
-static void scan_keep_wanted(struct scan *s, struct json_slice key, const char *value)
+static bool is_name(struct json_slice key, bool escaped, const char *name)
 {
-    for (size_t i = 0; s->wanted[i]; i++) {
-        struct json_slice name = {s->wanted[i], strlen(s->wanted[i])};
-        if (json_key_equal(name, key)) {
+    if (escaped)
+        return json_key_equal(key, (struct json_slice){name, strlen(name)});
+    return strncmp(key.at, name, key.length) == 0 && name[key.length] == '\0';
+}
+
+static void scan_keep_wanted(struct scan *s, struct json_slice key, bool escaped, const char *value)
+{
+    for (size_t i = 0; s->wanted[i]; i++)
+        if (is_name(key, escaped, s->wanted[i])) {
             s->found[i] = (struct json_slice){value, (size_t)(s->at - value)};
             return;
         }
-    }
 }
 
 static bool scan_member(struct scan *s, struct json_keys *keys)
 {
     struct json_slice key;
+    bool escaped;
 
     if (s->at == s->end)
         return scan_fail(s, "the text ends too early");
     if (*s->at != '"')
         return scan_fail(s, "expected a key in double quotes");
     const char *key_at = s->at;
-    if (!scan_string(s, &key))
+    if (!scan_string(s, &key, &escaped))
         return false;
-    if (!json_keys_add(keys, &s->keys, &s->objects, key)) {
+    if (!json_keys_add(keys, &s->keys, key, escaped)) {
         s->at = key_at;
         return scan_fail(s, "the same key twice in one object");
     }
@@ -282,7 +298,7 @@ static bool scan_member(struct scan *s, struct json_keys *keys)
     if (!scan_value(s))
         return false;
     if (s->wanted && s->depth == 1)
-        scan_keep_wanted(s, key, value);
+        scan_keep_wanted(s, key, escaped, value);
     return true;
 }
 
@@ -327,7 +343,8 @@ static bool scan_array(struct scan *s)
 
 static bool scan_value(struct scan *s)
 {
-    struct json_slice ignored;
+    struct json_slice text;
+    bool escaped;
 
     if (s->at == s->end)
         return scan_fail(s, "the text ends too early");
@@ -336,7 +353,7 @@ static bool scan_value(struct scan *s)
     switch (*s->at) {
     case '{': return scan_object(s);
     case '[': return scan_array(s);
-    case '"': return scan_string(s, &ignored);
+    case '"': return scan_string(s, &text, &escaped);
     case 't': return scan_word(s, "true", 4);
     case 'f': return scan_word(s, "false", 5);
     case 'n': return scan_word(s, "null", 4);

@@ -149,8 +149,19 @@ void jw_str(struct json_writer *w, const char *text)
 
 void jw_key(struct json_writer *w, const char *key)
 {
-    jw_str(w, key);
-    buf_add(w->out, ":", 1);
+    size_t length = strlen(key);
+    char *to = json_plain_run(key, length) == length ? jw_begin(w, length + 3) : NULL;
+
+    if (to) {
+        to[0] = '"';
+        memcpy(to + 1, key, length);
+        to[length + 1] = '"';
+        to[length + 2] = ':';
+        jw_end(w, length + 3);
+    } else {
+        jw_strn(w, key, length);
+        buf_add(w->out, ":", 1);
+    }
     w->comma = false;
 }
 

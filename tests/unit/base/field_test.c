@@ -286,6 +286,25 @@ T(shapes)
     t_eq(field_check(&list, null, NULL), -ERR_INVALID);
 }
 
+T(a_long_key_does_not_hide_the_reason)
+{
+    struct fault fault;
+    struct shape shape = {.kind = FIELD_OBJECT, .fields = map_rows};
+
+    for (size_t length = 150; length < 70000; length += length < 900 ? 1 : 23000) {
+        CLEAN(buf_done) struct buf b;
+        buf_init(&b, 1 << 20);
+        buf_add_str(&b, "{\"map\":{\"");
+        for (size_t i = 0; i < length; i++)
+            buf_add_str(&b, i % 2 ? "\xe2\x82\xac" : "/");
+        buf_add_str(&b, "\":0}}");
+        CLEAN(json_free) struct json *j = json_parse(b.data, b.length, NULL);
+        t_eq(field_check(&shape, j, &fault), -ERR_INVALID);
+        t_has(fault.text, ": must be string");
+        t_ok(json_is_utf8(fault.text, strlen(fault.text)));
+    }
+}
+
 static char *schema(const struct field *rows)
 {
     struct shape shape = {.kind = FIELD_OBJECT, .fields = rows};

@@ -113,6 +113,8 @@ T(refused)
             NULL);
     refuses(__LINE__, "{\"type\":\"event\",\"event\":\"e\",\"seq\":1.5}",
             "at /seq: must be integer", NULL);
+    refuses(__LINE__, "{\"type\":\"event\",\"event\":\"e\",\"seq\":90071888888888888888888888.5e5}",
+            "at /seq: must be integer", NULL);
     /* Bad JSON after a good id: the id is still there for the answer. */
     refuses(__LINE__, "{\"type\":\"req\",\"id\":\"1\",\"id\":\"2\"}",
             "the same key twice in one object (byte 23)", "\"1\"");
