@@ -66,10 +66,9 @@ static void place_shorten(struct buf *where)
 /* As the reference: "at /a/b: what", at the root just "what". */
 static int refuse(const struct place *at, struct fault *fault, const char *what)
 {
-    CLEAN(buf_done) struct buf where;
-
     if (!at)
         return fault_set(fault, -ERR_INVALID, "%s", what);
+    CLEAN(buf_done) struct buf where;
     buf_init(&where, PLACE_TEXT_MAX);
     place_print(at, &where);
     if (where.bad)
