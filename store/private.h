@@ -112,7 +112,7 @@ struct writer {
     struct store *store;
     struct log_trim trim;
     int64_t now; /* newest wall time a batch brought */
-    int checkpoint_at, wal_pages;
+    int checkpoint_pages, checkpoint_at, wal_pages;
     bool house;        /* trimming or a checkpoint is due */
     bool term_pending; /* this start's term is not on disk yet (it was full) */
 

@@ -193,11 +193,16 @@ static int schema_settings(struct sql *sql, const struct store_config *config)
     return sql_exec(sql, text);
 }
 
+/* The switch itself is a commit with a rollback journal. With EXTRA the removal of that journal is on disk
+ * before anything is written to the WAL; found again after a power cut it would undo the whole file. */
 static int schema_wal(struct sql *sql, const char *path, struct fault *fault)
 {
     char mode[16] = "";
-    int r = sql_word(sql, "PRAGMA journal_mode = WAL", mode, sizeof(mode));
+    int r;
 
+    r = sql_exec(sql, "PRAGMA synchronous = EXTRA");
+    if (r == 0)
+        r = sql_word(sql, "PRAGMA journal_mode = WAL", mode, sizeof(mode));
     if (r < 0)
         return schema_fault(sql, r, path, fault);
     if (strcmp(mode, "wal") != 0)

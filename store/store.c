@@ -9,6 +9,8 @@
 #define TICK_MS  (10 * 60 * 1000) /* trims by age also when nothing is written */
 #define RETRY_MS (5 * 1000) /* while not OK: a small write, to learn that the trouble is over */
 
+#define CHECKPOINT_PAGES 1000 /* WAL growth between checkpoints: 4 MB */
+
 #define LOG_MAX_BYTES  ((int64_t)256 * 1024 * 1024)
 #define LOG_MAX_AGE_MS ((int64_t)30 * 24 * 60 * 60 * 1000)
 #define LOG_MAX_ROWS   1000000
@@ -103,6 +105,8 @@ static struct store *store_new(struct loop *loop, const struct store_config *con
 
     w->store = store;
     w->sql.busy_ms = STORE_BUSY_MS;
+    w->checkpoint_pages = config->checkpoint_pages ? config->checkpoint_pages : CHECKPOINT_PAGES;
+    w->checkpoint_at = w->checkpoint_pages;
     w->trim.max_rows = config->log_max_rows ? config->log_max_rows : LOG_MAX_ROWS;
     w->trim.max_bytes = config->log_max_bytes ? config->log_max_bytes : LOG_MAX_BYTES;
     w->trim.max_age_ms = config->log_max_age_ms ? config->log_max_age_ms : LOG_MAX_AGE_MS;

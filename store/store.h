@@ -17,6 +17,7 @@ struct store_config {
     const char *path;        /* culvert.db; made with mode 0600. ":memory:" for tests */
     const char *vfs;         /* NULL: the default; tests give their power-cut VFS */
     const char *synchronous; /* NULL: "FULL" */
+    int checkpoint_pages;    /* WAL growth between checkpoints; 0: 1000 (4 MB) */
     int64_t log_max_bytes, log_max_age_ms, log_max_rows; /* 0: 256 MiB, 30 days, 1,000,000 */
 };
 

@@ -7,10 +7,8 @@
 
 #include "base/mem.h"
 
-#define CHECKPOINT_PAGES 1000 /* WAL growth between checkpoints: 4 MB */
-#define CHECKPOINT_FORCE                                                                           \
-    16384             /* a WAL this long is shortened even if a reader has to be waited for */
-#define RETRIES_MAX 4 /* failures in a row, one by one, before the rest of a group fails too */
+#define CHECKPOINT_FORCE 16384 /* a WAL of so many pages waits for readers to be shortened */
+#define RETRIES_MAX      4 /* failures in a row, one by one, before the rest of a group fails too */
 
 /* ---- one batch ---- */
 
@@ -156,7 +154,7 @@ static bool writer_checkpoint_due(struct writer *w)
     int pages = w->sql.wal_pages;
 
     if (pages < w->wal_pages) /* the WAL began anew */
-        w->checkpoint_at = CHECKPOINT_PAGES;
+        w->checkpoint_at = w->checkpoint_pages;
     w->wal_pages = pages;
     return pages >= w->checkpoint_at;
 }
@@ -169,7 +167,7 @@ static void writer_keep_house(struct writer *w)
         log_trim_step(&w->sql, &w->trim, w->now);
     if (writer_checkpoint_due(w)) {
         sql_checkpoint(&w->sql, w->wal_pages >= CHECKPOINT_FORCE);
-        w->checkpoint_at = w->wal_pages + CHECKPOINT_PAGES;
+        w->checkpoint_at = w->wal_pages + w->checkpoint_pages;
     }
 }
 
