@@ -57,12 +57,12 @@ static char *print_document(const struct json *tree)
     return mem_format("%s\n", text);
 }
 
-/* The text of the file after the change, or NULL: refused. */
-static char *change_text(struct change *c)
+/* The text of the file after the change, or NULL: refused. ret_raw: raw as a tree, owned. */
+static char *change_text(struct change *c, struct json **ret_raw)
 {
     struct fault fault = {0};
     bool restored = false;
-    CLEAN(json_free) struct json *raw = parse_raw(c);
+    const struct json *raw = *ret_raw = parse_raw(c);
 
     if (!raw)
         return NULL;
@@ -80,6 +80,29 @@ static char *change_text(struct change *c)
     CLEAN(json_free) struct json *document = json_copy(c->before->parsed);
     json_merge_patch(document, whole);
     return print_document(document);
+}
+
+/* A key that the patch deletes and that is there all the same stands in an included file. Returns false
+ * when the change was refused for it. */
+static bool deletions_hold(struct change *c, const struct step *at, const struct json *patch,
+                           const struct json *now)
+{
+    json_each (item, patch) {
+        struct step below = step_to(at, item, 0);
+        const struct json *value = json_get(now, json_key(item));
+        char path[CONFIG_PATH_MAX];
+        int line;
+        if (json_kind(item) == JSON_OBJECT && !deletions_hold(c, &below, item, value))
+            return false;
+        if (json_kind(item) != JSON_NULL || !value)
+            continue;
+        const char *file = sources_locate(&c->after->sources, &below, &line);
+        change_end(c, CHANGE_REFUSED,
+                   mem_format("%s comes from %s:%d; remove it there",
+                              step_text(&below, path, sizeof(path)), file ? file : "", line));
+        return false;
+    }
+    return true;
 }
 
 static void refuse_invalid(struct change *c)
@@ -123,14 +146,15 @@ void change_run(struct change *c)
     }
     if (!base_hash_fits(c))
         return;
-    char *text = change_text(c);
+    CLEAN(json_free) struct json *patch = NULL;
+    char *text = change_text(c, &patch);
     if (!text)
         return;
     c->after = snapshot_build(c->path, text, strlen(text));
-    if (snapshot_valid(c->after))
-        change_write(c, text);
-    else
+    if (!snapshot_valid(c->after))
         refuse_invalid(c);
+    else if (c->kind == CHANGE_SET || deletions_hold(c, NULL, patch, c->after->merged))
+        change_write(c, text);
     mem_wipe_free(text, strlen(text));
 }
 
