@@ -137,6 +137,27 @@ static void check_object(const struct checker *c, const struct field *rows, cons
     }
 }
 
+static void check_names(const struct checker *c, const struct field *row, const struct step *at,
+                        const struct json *value)
+{
+    const char *text = json_string(value, "");
+    CLEAN(buf_done) struct buf list;
+    struct nearest nearest;
+
+    buf_init(&list, 4096);
+    nearest_init(&nearest, text);
+    for (const char *const *name = row->names; *name; name++) {
+        if (strcmp(*name, text) == 0)
+            return;
+        buf_addf(&list, "%s\"%s\"", name == row->names ? "" : ", ", *name);
+        nearest_try(&nearest, *name, strlen(*name));
+    }
+    check_say(c, c->issues, at,
+              nearest.best[0]
+                  ? mem_format("expected one of %s; the nearest is \"%s\"", list.data, nearest.best)
+                  : mem_format("expected one of %s", list.data));
+}
+
 static void check_items(const struct checker *c, const struct field *row, const struct step *at,
                         const struct json *value)
 {
@@ -153,6 +174,8 @@ static void check_items(const struct checker *c, const struct field *row, const 
             check_expected(c, &below, "an object", item);
         else if (row->kind == FIELD_STRS && json_kind(item) != JSON_STRING && !number)
             check_expected(c, &below, "a string", item);
+        else if (row->kind == FIELD_STRS && row->names)
+            check_names(c, row, &below, item);
     }
 }
 
@@ -173,27 +196,6 @@ static void check_map(const struct checker *c, const struct field *row, const st
         if (row->sub)
             check_field(c, row->sub, &below, item);
     }
-}
-
-static void check_names(const struct checker *c, const struct field *row, const struct step *at,
-                        const struct json *value)
-{
-    const char *text = json_string(value, "");
-    CLEAN(buf_done) struct buf list;
-    struct nearest nearest;
-
-    buf_init(&list, 4096);
-    nearest_init(&nearest, text);
-    for (const char *const *name = row->names; *name; name++) {
-        if (strcmp(*name, text) == 0)
-            return;
-        buf_addf(&list, "%s\"%s\"", name == row->names ? "" : ", ", *name);
-        nearest_try(&nearest, *name, strlen(*name));
-    }
-    check_say(c, c->issues, at,
-              nearest.best[0]
-                  ? mem_format("expected one of %s; the nearest is \"%s\"", list.data, nearest.best)
-                  : mem_format("expected one of %s", list.data));
 }
 
 static void check_number(const struct checker *c, const struct field *row, const struct step *at,
@@ -293,6 +295,8 @@ static void check_member(const struct checker *c, const struct step *at, const s
         check_knob(c, knob, at, value);
     } else if (!dotted && (part = rows_part(path))) {
         check_field(c, &part->field, at, value);
+        if (part->reload == RELOAD_NONE)
+            check_unused(c, at);
     } else if (rows_unused(at)) {
         check_unused(c, at);
     } else if (!dotted && rows_parent(path)) {

@@ -24,6 +24,13 @@
 static const struct field any_secret[] = {P_SECRET("")};
 static const struct field string_lists[] = {P_STRS("", 1000)};
 
+static const char *const scope_names[] = {
+#define SCOPE(name, wire, implied) wire,
+#include "gateway/conn/scope.def"
+#undef SCOPE
+    NULL,
+};
+
 /* ---- agents ---- */
 static const struct field model_choice[] = {
     P_STR("primary"),
@@ -178,34 +185,34 @@ static const struct field hook_mappings[] = {
 const struct part_row part_rows[] = {
     PART("gateway.trustedProxies",       HOT, "proxies (IP or CIDR) whose forwarded headers count", P_STRS("", 256)),
     PART("gateway.controlUi.allowedOrigins", HOT, "browser origins allowed besides the gateway's own", P_STRS("", 256)),
-    PART("gateway.auth.secretScopes",    HOT, "operator scopes that the shared secret carries", P_STRS("", 64)),
+    PART("gateway.auth.secretScopes",    HOT, "operator scopes that the shared secret carries", P("", STRS, 0, .max = 64, .names = scope_names)),
     PART("gateway.auth.trustedProxy.requiredHeaders", HOT, "headers the trusted proxy must send", P_STRS("", 64)),
     PART("gateway.auth.trustedProxy.allowUsers", HOT, "users the trusted proxy may name; empty: all", P_STRS("", 1000)),
-    PART("gateway.nodes.commands.allow", HOT, "node commands allowed besides the defaults", P_STRS("", 256)),
-    PART("gateway.nodes.commands.deny",  HOT, "node commands never allowed", P_STRS("", 256)),
-    PART("gateway.nodes.allowCommands",  HOT, "older name of gateway.nodes.commands.allow", P_STRS("", 256)),
-    PART("gateway.nodes.denyCommands",   HOT, "older name of gateway.nodes.commands.deny", P_STRS("", 256)),
+    PART("gateway.nodes.commands.allow", NONE, "node commands allowed besides the defaults", P_STRS("", 256)),
+    PART("gateway.nodes.commands.deny",  NONE, "node commands never allowed", P_STRS("", 256)),
+    PART("gateway.nodes.allowCommands",  NONE, "older name of gateway.nodes.commands.allow", P_STRS("", 256)),
+    PART("gateway.nodes.denyCommands",   NONE, "older name of gateway.nodes.commands.deny", P_STRS("", 256)),
     PART("agents.list",                  HOT, "the agents, in order", P_OBJECTS("", agent_list, 256)),
     PART("agents.entries",               HOT, "the agents by id", P("", MAP, FIELD_ID, .sub = agent_entry)),
     PART("agents.defaults.models",       HOT, "models by provider/model, with a short name each", P_MAP("", model_alias)),
-    PART("agents.defaults.model.fallbacks", HOT, "provider/model tried when the primary fails", P_STRS("", 16)),
+    PART("agents.defaults.model.fallbacks", NONE, "provider/model tried when the primary fails", P_STRS("", 16)),
     PART("models.providers",             HOT, "model back ends by id", P_MAP("", model_provider)),
-    PART("bindings",                     HOT, "which agent answers whom; the first match wins", P_OBJECTS("", binding_rows, 1000)),
-    PART("session.identityLinks",        HOT, "one person's ids on several channels", P_MAP("", string_lists)),
-    PART("session.resetTriggers",        HOT, "messages that start a session afresh", P_STRS("", 32)),
-    PART("session.resetByType",          HOT, "reset rules by kind of chat", P_OBJECT("", reset_types)),
-    PART("session.resetByChannel",       HOT, "reset rules by channel", P_MAP("", reset_row)),
-    PART("session.sendPolicy",           HOT, "which sessions may send", P_OBJECT("", send_policy)),
-    PART("channels.webchat",             HOT, "WebChat",  P_OBJECT("", webchat_rows)),
-    PART("channels.telegram",            HOT, "Telegram", P_OBJECT("", telegram_rows)),
-    PART("channels.discord",             HOT, "Discord",  P_OBJECT("", discord_rows)),
-    PART("channels.slack",               HOT, "Slack",    P_OBJECT("", slack_rows)),
-    PART("channels.signal",              HOT, "Signal",   P_OBJECT("", signal_rows)),
-    PART("channels.imessage",            HOT, "iMessage", P_OBJECT("", imessage_rows)),
-    PART("channels.whatsapp",            HOT, "WhatsApp", P_OBJECT("", whatsapp_rows)),
-    PART("hooks.mappings",               HOT, "what hooks do", P_OBJECTS("", hook_mappings, 256)),
-    PART("hooks.presets",                HOT, "built-in hook mappings", P_STRS("", 16)),
-    PART("hooks.allowedAgentIds",        HOT, "agents that hooks may name", P_STRS("", 256)),
-    PART("hooks.allowedSessionKeyPrefixes", HOT, "session keys that hooks may name", P_STRS("", 256)),
+    PART("bindings",                     NONE, "which agent answers whom; the first match wins", P_OBJECTS("", binding_rows, 1000)),
+    PART("session.identityLinks",        NONE, "one person's ids on several channels", P_MAP("", string_lists)),
+    PART("session.resetTriggers",        NONE, "messages that start a session afresh", P_STRS("", 32)),
+    PART("session.resetByType",          NONE, "reset rules by kind of chat", P_OBJECT("", reset_types)),
+    PART("session.resetByChannel",       NONE, "reset rules by channel", P_MAP("", reset_row)),
+    PART("session.sendPolicy",           NONE, "which sessions may send", P_OBJECT("", send_policy)),
+    PART("channels.webchat",             NONE, "WebChat",  P_OBJECT("", webchat_rows)),
+    PART("channels.telegram",            NONE, "Telegram", P_OBJECT("", telegram_rows)),
+    PART("channels.discord",             NONE, "Discord",  P_OBJECT("", discord_rows)),
+    PART("channels.slack",               NONE, "Slack",    P_OBJECT("", slack_rows)),
+    PART("channels.signal",              NONE, "Signal",   P_OBJECT("", signal_rows)),
+    PART("channels.imessage",            NONE, "iMessage", P_OBJECT("", imessage_rows)),
+    PART("channels.whatsapp",            NONE, "WhatsApp", P_OBJECT("", whatsapp_rows)),
+    PART("hooks.mappings",               NONE, "what hooks do", P_OBJECTS("", hook_mappings, 256)),
+    PART("hooks.presets",                NONE, "built-in hook mappings", P_STRS("", 16)),
+    PART("hooks.allowedAgentIds",        NONE, "agents that hooks may name", P_STRS("", 256)),
+    PART("hooks.allowedSessionKeyPrefixes", NONE, "session keys that hooks may name", P_STRS("", 256)),
     {0},
 };

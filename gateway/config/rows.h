@@ -15,7 +15,8 @@ enum knob_kind {
     KIND_ENUM, /* one of names */
 };
 
-enum reload_class { RELOAD_HOT, RELOAD_RESTART };
+/* NONE: a part that is checked and that nothing in this version reads yet: a warning. */
+enum reload_class { RELOAD_HOT, RELOAD_RESTART, RELOAD_NONE };
 
 struct knob_row {
     const char *path;

@@ -34,6 +34,14 @@ static void write_rows(const struct field *rows, struct json_writer *w)
     jw_array_end(w);
 }
 
+static void write_enum(const char *const *names, struct json_writer *w)
+{
+    jw_karray(w, "enum");
+    for (; *names; names++)
+        jw_str(w, *names);
+    jw_array_end(w);
+}
+
 static void write_items(const struct field *row, struct json_writer *w)
 {
     write_type(w, "array");
@@ -50,6 +58,8 @@ static void write_items(const struct field *row, struct json_writer *w)
         jw_array_end(w);
     } else {
         write_type(w, "string");
+        if (row->names)
+            write_enum(row->names, w);
     }
     jw_object_end(w);
 }
@@ -71,10 +81,7 @@ static void write_kind(const struct field *row, struct json_writer *w)
     case FIELD_BOOL: write_type(w, "boolean"); break;
     case FIELD_ENUM:
         write_type(w, "string");
-        jw_karray(w, "enum");
-        for (const char *const *name = row->names; *name; name++)
-            jw_str(w, *name);
-        jw_array_end(w);
+        write_enum(row->names, w);
         break;
     case FIELD_STRS:
     case FIELD_OBJECTS:

@@ -166,8 +166,8 @@ T(five_backups_rotate)
         change_done(&c);
     }
     CLEAN(mem_free)
-    char *newest = mem_format("%s.bak", path),
-         *oldest = mem_format("%s.bak.4", path), *gone = mem_format("%s.bak.5", path);
+    char *newest = mem_format("%s.bak", path), *oldest = mem_format("%s.bak.4", path),
+         *gone = mem_format("%s.bak.5", path);
     CLEAN(mem_free) char *a = read_back(newest), *b = read_back(oldest);
     t_str(a, "{gateway:{port:7}}");
     t_str(b, "{gateway:{port:3}}");

@@ -61,9 +61,10 @@ T(every_default_is_allowed_by_its_own_row)
 
 T(json5_values_of_every_kind)
 {
-    struct config *c = load("// comment\n{ gateway: { port: 0x10, bind: '10.0.0.1',\n"
-                            "  auth: { mode: 'token', token: 'abc' } },\n"
-                            "  session: { scope: \"global\", }, cron: { enabled: false } }");
+    struct config *c =
+        load("// comment\n{ gateway: { port: 0x10, bind: '10.0.0.1',\n"
+             "  auth: { mode: 'token', token: 'abc' } },\n"
+             "  session: { scope: \"global\", }, agents: { defaults: { maxConcurrent: 3 } } }");
 
     t_eq(config_int(c, KNOB_gateway_port), 16);
     t_str(config_str(c, KNOB_gateway_bind), "10.0.0.1");
@@ -71,8 +72,8 @@ T(json5_values_of_every_kind)
     t_eq(config_enum(c, KNOB_auth_mode), 0);
     t_str(config_str(c, KNOB_auth_token), "abc");
     t_eq(config_enum(c, KNOB_session_scope), 1);
-    t_eq(config_bool(c, KNOB_cron_enabled), false);
-    t_ok(config_given(c, KNOB_cron_enabled));
+    t_eq(config_int(c, KNOB_agent_concurrency), 3);
+    t_ok(config_given(c, KNOB_agent_concurrency));
     t_eq(strlen(config_hash(c)), 64);
     config_free(c);
 }
@@ -129,6 +130,11 @@ static const struct {
      "channels.telegrm: unknown key; the nearest known one is \"telegram\""},
     {"{channels:{telegram:{botTokn:'x'}}}", "nearest known one is \"botToken\""},
     {"{channels:{telegram:{accounts:{a:{dmPolicy:'opne'}}}}}", "the nearest is \"open\""},
+    {"{gateway:{auth:{secretScopes:['operator.raed']}}}",
+     "gateway.auth.secretScopes.0: expected one of"},
+    {"{gateway:{auth:{secretScopes:['operator.raed']}}}", "the nearest is \"operator.read\""},
+    {"{agents:{list:[{id:'Big Agent'}]}}", "agents.list.0.id: expected an id"},
+    {"{agents:{entries:{'Big Agent':{}}}}", "agents.entries.Big Agent: expected an id"},
     {"{bindings:[{agentId:'a'}]}", "bindings.0: \"match\" is missing"},
     {"{gateway:{prot:1},zzzzqqqq:2}", "(and 1 more)"},
 };
@@ -159,6 +165,19 @@ T(messages_never_quote_values)
     t_ok(!strstr(fault.text, "hunter2secret"));
 }
 
+T(agents_by_id_stand_in_the_list)
+{
+    struct config *c =
+        load("{agents:{list:[{id:'a',name:'A'}],entries:{a:{name:'X'},b:{name:'B'}}}}");
+    const struct json *list = config_node(c, "agents.list");
+
+    t_eq(json_count(list), 2);
+    t_str(json_string(json_get(json_at(list, 0), "name"), ""), "A");
+    t_str(json_string(json_get(json_at(list, 1), "id"), ""), "b");
+    t_str(json_string(json_get(json_at(list, 1), "name"), ""), "B");
+    config_free(c);
+}
+
 T(known_keys_that_we_do_not_use_are_warnings)
 {
     const char *text = "{$schema:'x', talk:{voiceId:'v'},\n"
@@ -168,12 +187,12 @@ T(known_keys_that_we_do_not_use_are_warnings)
     struct snapshot *s = snapshot_build("/tmp/culvert.json", text, strlen(text));
 
     t_eq(s->issues.count, 0);
-    t_eq(s->warnings.count, 5);
+    t_eq(s->warnings.count, 6);
     t_str(s->warnings.items[0].path, "talk");
     t_eq(s->warnings.items[0].line, 1);
     t_str(s->warnings.items[1].path, "gateway.remote");
     t_eq(s->warnings.items[1].line, 2);
-    t_str(s->warnings.items[4].path, "agents.list.0.sandbox");
+    t_str(s->warnings.items[5].path, "agents.list.0.sandbox");
     snapshot_free(s);
 }
 
@@ -196,7 +215,7 @@ T(overrides_win_and_survive_reload)
 struct seen {
     struct config *config;
     int calls;
-    bool cron, hooks;
+    bool session, auth;
 };
 
 static void on_watch(void *arg)
@@ -204,13 +223,13 @@ static void on_watch(void *arg)
     struct seen *seen = arg;
 
     seen->calls++;
-    seen->cron = config_changed(seen->config, "cron");
-    seen->hooks = config_changed(seen->config, "hooks.token");
+    seen->session = config_changed(seen->config, "session");
+    seen->auth = config_changed(seen->config, "gateway.auth.token");
 }
 
 T(reload_hot_restart_and_kept)
 {
-    struct config *c = load("{gateway:{port:1000},cron:{enabled:true}}");
+    struct config *c = load("{gateway:{port:1000},session:{mainKey:'a'}}");
     struct seen seen = {.config = c};
     struct fault fault = {0};
     bool restart = true;
@@ -220,22 +239,22 @@ T(reload_hot_restart_and_kept)
     t_ok(!restart);
     t_eq(seen.calls, 0); /* nothing changed */
 
-    kit_file("culvert.json", "{gateway:{port:1000},cron:{enabled:false}}");
+    kit_file("culvert.json", "{gateway:{port:1000},session:{mainKey:'b'}}");
     t_eq(config_reload(c, &restart, &fault), 0);
     t_ok(!restart);
     t_eq(seen.calls, 1);
-    t_ok(seen.cron && !seen.hooks);
-    t_eq(config_bool(c, KNOB_cron_enabled), false);
+    t_ok(seen.session && !seen.auth);
+    t_str(config_str(c, KNOB_session_main_key), "b");
 
-    kit_file("culvert.json", "{gateway:{port:1001},cron:{enabled:false}}");
+    kit_file("culvert.json", "{gateway:{port:1001},session:{mainKey:'b'}}");
     t_eq(config_reload(c, &restart, &fault), 0);
     t_ok(restart && config_restart_pending(c));
     t_eq(config_int(c, KNOB_gateway_port), 1000); /* until the restart */
 
-    kit_file("culvert.json", "{gateway:{prt:1001},cron:{enabled:true}}");
+    kit_file("culvert.json", "{gateway:{prt:1001},session:{mainKey:'a'}}");
     t_eq(config_reload(c, &restart, &fault), -ERR_INVALID);
     t_has(fault.text, "unknown key");
-    t_eq(config_bool(c, KNOB_cron_enabled), false); /* the running one is kept */
+    t_str(config_str(c, KNOB_session_main_key), "b"); /* the running one is kept */
     t_eq(seen.calls, 2);
 
     kit_file("culvert.json", "{gateway:{port:1000}}");
