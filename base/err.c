@@ -52,16 +52,18 @@ static void fault_trim(char *text, size_t length)
 
 int fault_set(struct fault *fault, int code, const char *format, ...)
 {
+    char text[FAULT_TEXT_MAX]; /* apart: an argument may be the fault's own text */
     va_list args;
 
     if (!fault)
         return code;
-    fault->code = code;
     va_start(args, format);
-    int n = vsnprintf(fault->text, sizeof(fault->text), format, args);
+    int n = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    if (n >= (int)sizeof(fault->text))
-        fault_trim(fault->text, sizeof(fault->text) - 1);
+    if (n >= (int)sizeof(text))
+        fault_trim(text, sizeof(text) - 1);
+    fault->code = code;
+    memcpy(fault->text, text, strlen(text) + 1);
     return code;
 }
 

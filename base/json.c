@@ -1,7 +1,7 @@
 /* The cJSON door. A struct json is a cJSON node seen through an opaque name: reading, building and
  * editing. Text goes through the scanner first (json_scan.c) and comes out through our writer
  * (json_writer.c), because cJSON's own printing loses precision. */
-#include "base/json_scan.h"
+#include "base/json_internal.h"
 
 #include "base/mem.h"
 
@@ -80,37 +80,27 @@ static bool is_container(const struct json *j)
     return kind == JSON_OBJECT || kind == JSON_ARRAY;
 }
 
-const struct json *json_get(const struct json *object, const char *key)
+static const struct json *get_key(const struct json *object, const char *key, size_t length)
 {
     if (json_kind(object) != JSON_OBJECT)
         return NULL;
     for (const cJSON *n = node(object)->child; n; n = n->next)
-        if (strcmp(n->string, key) == 0)
+        if (strncmp(n->string, key, length) == 0 && n->string[length] == '\0')
             return json_of_const(n);
     return NULL;
 }
 
+const struct json *json_get(const struct json *object, const char *key)
+{
+    return get_key(object, key, strlen(key));
+}
+
 const struct json *json_path(const struct json *object, const char *dotted)
 {
-    const struct json *at = object;
+    const char *dot = strchrnul(dotted, '.');
+    const struct json *member = get_key(object, dotted, (size_t)(dot - dotted));
 
-    while (at) {
-        const char *dot = strchrnul(dotted, '.');
-        size_t length = (size_t)(dot - dotted);
-        const struct json *found = NULL;
-        if (json_kind(at) == JSON_OBJECT)
-            json_each (member, at)
-                if (strlen(json_key(member)) == length &&
-                    memcmp(json_key(member), dotted, length) == 0) {
-                    found = member;
-                    break;
-                }
-        at = found;
-        if (*dot == '\0')
-            break;
-        dotted = dot + 1;
-    }
-    return at;
+    return *dot == '\0' || !member ? member : json_path(member, dot + 1);
 }
 
 const struct json *json_at(const struct json *array, size_t index)

@@ -1,7 +1,7 @@
 /* JSON5 for configuration files: a translator from JSON5 to strict JSON, then the same scanner and tree
  * as everything else, so limits and verdicts on duplicate keys are one code. Each token remembers where
  * it came from, so that a fault names line and column of the file. */
-#include "base/json_scan.h"
+#include "base/json_internal.h"
 
 #include "base/mem.h"
 
@@ -482,7 +482,7 @@ static struct json *j5_finish(struct json5 *p, struct fault *fault)
     struct fault scan;
     size_t at;
 
-    if (json_scan_located(p->out.data ? p->out.data : "", p->out.length, &at, &scan) < 0) {
+    if (json_scan_located(p->out.data, p->out.length, &at, &scan) < 0) {
         char *byte = strstr(scan.text, " (byte ");
         if (byte)
             *byte = '\0'; /* its offset is of the translated text */
@@ -494,7 +494,8 @@ static struct json *j5_finish(struct json5 *p, struct fault *fault)
 
 struct json *json5_parse(const char *text, size_t length, struct fault *reterr_fault)
 {
-    struct json5 p = {.start = text, .at = text, .end = text + length};
+    const char *start = text ? text : "";
+    struct json5 p = {.start = start, .at = start, .end = start + length};
     struct json *result = NULL;
 
     /* An escape grows from 4 bytes to 6, a quote from 1 to 2, a name by its quotes. */

@@ -1,5 +1,5 @@
 /* Duplicate keys. Keys are compared as decoded: "a" and "\u0061" are the same key. */
-#include "base/json_keys.h"
+#include "base/json_keys_internal.h"
 
 #include "base/mem.h"
 

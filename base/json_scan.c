@@ -1,9 +1,9 @@
 /* The scanner: strict JSON and every limit of design.md section 4, before anything is built. One pass,
  * recursive to JSON_DEPTH_MAX; memory only for the keys of big objects. The first trouble is kept in
  * error and unwinds as false. */
-#include "base/json_scan.h"
+#include "base/json_internal.h"
 
-#include "base/json_keys.h"
+#include "base/json_keys_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -240,22 +240,27 @@ static bool scan_enter(struct scan *s)
     return true;
 }
 
-/* After a member: 1 another follows, 0 this was the last, -1 failed. */
-static int scan_more(struct scan *s, char close)
+static bool scan_leave(struct scan *s)
+{
+    s->at++;
+    s->depth--;
+    return true;
+}
+
+enum more { MORE, LAST, WRONG };
+
+/* After a member: does another follow? */
+static enum more scan_more(struct scan *s, char close)
 {
     scan_space(s);
-    if (s->at == s->end)
-        return scan_fail(s, "the text ends too early") - 1;
-    if (*s->at == close) {
-        s->at++;
-        s->depth--;
-        return 0;
+    if (s->at < s->end && *s->at == close) {
+        scan_leave(s);
+        return LAST;
     }
-    if (*s->at != ',')
-        return scan_fail(s, close == '}' ? "expected , or }" : "expected , or ]") - 1;
-    s->at++;
+    if (!scan_char(s, ',', close == '}' ? "expected , or }" : "expected , or ]"))
+        return WRONG;
     scan_space(s);
-    return 1;
+    return MORE;
 }
 
 static bool is_name(struct json_slice key, bool escaped, const char *name)
@@ -305,40 +310,28 @@ static bool scan_member(struct scan *s, struct json_keys *keys)
 static bool scan_object(struct scan *s)
 {
     struct json_keys keys = {.count = 0};
-    int more = 1;
+    enum more more = MORE;
 
     if (!scan_enter(s))
         return false;
-    if (s->at < s->end && *s->at == '}') {
-        s->at++;
-        s->depth--;
-        return true;
-    }
-    while (more > 0) {
-        if (!scan_member(s, &keys))
-            return false;
-        more = scan_more(s, '}');
-    }
-    return more == 0;
+    if (s->at < s->end && *s->at == '}')
+        return scan_leave(s);
+    while (more == MORE)
+        more = scan_member(s, &keys) ? scan_more(s, '}') : WRONG;
+    return more == LAST;
 }
 
 static bool scan_array(struct scan *s)
 {
-    int more = 1;
+    enum more more = MORE;
 
     if (!scan_enter(s))
         return false;
-    if (s->at < s->end && *s->at == ']') {
-        s->at++;
-        s->depth--;
-        return true;
-    }
-    while (more > 0) {
-        if (!scan_value(s))
-            return false;
-        more = scan_more(s, ']');
-    }
-    return more == 0;
+    if (s->at < s->end && *s->at == ']')
+        return scan_leave(s);
+    while (more == MORE)
+        more = scan_value(s) ? scan_more(s, ']') : WRONG;
+    return more == LAST;
 }
 
 static bool scan_value(struct scan *s)
@@ -378,10 +371,17 @@ static int scan_run(struct scan *s, size_t *reterr_at, struct fault *fault)
     return fault_set(fault, -ERR_INVALID, "%s (byte %zu)", s->error, *reterr_at);
 }
 
+static struct scan scan_start(const char *text, size_t length)
+{
+    const char *start = text ? text : ""; /* an empty buffer has no data */
+
+    return (struct scan){.start = start, .at = start, .end = start + length};
+}
+
 int json_scan_located(const char *text, size_t length, size_t *reterr_at,
                       struct fault *reterr_fault)
 {
-    struct scan s = {.start = text, .at = text, .end = text + length};
+    struct scan s = scan_start(text, length);
 
     return scan_run(&s, reterr_at, reterr_fault);
 }
@@ -396,10 +396,11 @@ int json_scan(const char *text, size_t length, struct fault *reterr_fault)
 int json_scan_members(const char *text, size_t length, const char *const *wanted,
                       struct json_slice *ret_values, struct fault *reterr_fault)
 {
-    struct scan s = {
-        .start = text, .at = text, .end = text + length, .wanted = wanted, .found = ret_values};
+    struct scan s = scan_start(text, length);
     size_t at;
 
+    s.wanted = wanted;
+    s.found = ret_values;
     for (size_t i = 0; wanted[i]; i++)
         ret_values[i] = (struct json_slice){NULL, 0};
     return scan_run(&s, &at, reterr_fault);

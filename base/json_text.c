@@ -1,5 +1,5 @@
 /* Bytes of JSON strings: plain runs and UTF-8, eight bytes at a time where they are plain. */
-#include "base/json_scan.h"
+#include "base/json_internal.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* The writer: values straight into a buffer. Strings leave in runs of plain bytes, integers without
  * printf; the only state is whether a comma is due. */
-#include "base/json_scan.h"
+#include "base/json_internal.h"
 
 #include "base/mem.h"
 

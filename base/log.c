@@ -1,11 +1,13 @@
-/* The log. One mutex keeps lines whole; the file changes with the UTC day. A file that cannot be written
- * is said once on stderr, then stderr carries on alone. */
+/* The log. One mutex keeps lines whole. The file changes with the UTC day, holds at most LOG_FILE_MAX
+ * bytes (then stderr carries on alone until the next day) and lives LOG_DAYS_KEPT days. A file that
+ * cannot be written is said once a day on stderr. */
 #define LOG_SUBSYSTEM "log"
 #include "base/log.h"
 
 #include "base/json.h"
 #include "base/mem.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -19,6 +21,8 @@
 #define LOG_MESSAGE_MAX 8192
 #define LOG_LINE_MAX    (LOG_MESSAGE_MAX * 6 + 512)
 #define LOG_PATH_MAX    4096
+#define LOG_FILE_MAX    (256 << 20)
+#define LOG_DAYS_KEPT   14
 
 static struct {
     pthread_mutex_t lock;
@@ -27,6 +31,7 @@ static struct {
     char *directory; /* NULL: no file */
     char day[11];    /* "2026-02-03" of the open file */
     int fd;
+    size_t written; /* size of the open file */
 } log_state = {.lock = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO, .fd = -1};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
@@ -59,6 +64,36 @@ static bool log_path(const char *day, char *out, size_t size)
 
 /* ---- with the lock held ---- */
 
+/* The name of the oldest file that is kept. */
+static void log_oldest_name(char *out, size_t size)
+{
+    struct timespec now;
+    struct tm tm;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    time_t oldest = now.tv_sec - (LOG_DAYS_KEPT - 1) * 86400;
+    gmtime_r(&oldest, &tm);
+    strftime(out, size, "culvert-%Y-%m-%d.log", &tm);
+}
+
+static void log_remove_old(void)
+{
+    char oldest[sizeof("culvert-2026-02-03.log")];
+    const struct dirent *entry;
+    DIR *dir = opendir(log_state.directory);
+
+    log_oldest_name(oldest, sizeof(oldest));
+    while (dir && (entry = readdir(dir))) {
+        const char *name = entry->d_name;
+        bool ours = strlen(name) == strlen(oldest) && strncmp(name, "culvert-", 8) == 0 &&
+                    strcmp(name + strlen(name) - 4, ".log") == 0;
+        if (ours && strcmp(name, oldest) < 0) /* dates in this form sort as text */
+            unlinkat(dirfd(dir), name, 0);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 static int log_open(const struct log_stamp *stamp, struct fault *fault)
 {
     char path[LOG_PATH_MAX];
@@ -70,8 +105,12 @@ static int log_open(const struct log_stamp *stamp, struct fault *fault)
     if (!log_path(stamp->day, path, sizeof(path)))
         return fault_set(fault, -ERR_INVALID, "the log directory's path is too long");
     log_state.fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (log_state.fd >= 0)
+    if (log_state.fd >= 0) {
+        struct stat status;
+        log_state.written = fstat(log_state.fd, &status) == 0 ? (size_t)status.st_size : 0;
+        log_remove_old();
         return 0;
+    }
     return fault_set(fault, -ERR_IO, "cannot write the log file %s: %s", path,
                      strerrordesc_np(errno));
 }
@@ -123,8 +162,10 @@ static void log_write_file(const struct log_stamp *stamp, const struct buf *line
         if (failed && !log_state.quiet)
             fprintf(stderr, "culvert: %s\n", fault.text);
     }
-    if (log_state.fd >= 0 && !line->bad)
-        log_write_all(log_state.fd, line->data, line->length);
+    if (log_state.fd < 0 || line->bad || log_state.written + line->length > LOG_FILE_MAX)
+        return;
+    log_write_all(log_state.fd, line->data, line->length);
+    log_state.written += line->length;
 }
 
 static void log_write(enum log_level level, const char *subsystem, const char *message)

@@ -9,9 +9,11 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct log_config {
     enum log_level level;
-    bool json;             /* stderr as JSON lines */
-    bool quiet;            /* nothing on stderr (the CLI) */
-    const char *directory; /* NULL: no file. Files culvert-YYYY-MM-DD.log, 0600; borrowed for the call */
+    bool json;  /* stderr as JSON lines */
+    bool quiet; /* nothing on stderr (the CLI) */
+    const char
+        *directory; /* NULL: no file. Files culvert-YYYY-MM-DD.log (UTC), 0600, at most 256 MiB
+                            * each, kept for 14 days; borrowed for the call */
 };
 
 /* May be called again to change everything. Returns 0 or negative with fault (file not writable). */
@@ -22,9 +24,10 @@ bool log_enabled(enum log_level level);
 /* Path of today's file into out ("" when there is none). */
 void log_file_path(char *out, size_t size);
 
-#define log_debug(...) (log_enabled(LOG_DEBUG) ? log_to(LOG_DEBUG, LOG_SUBSYSTEM, __VA_ARGS__) : (void)0)
-#define log_info(...) log_to(LOG_INFO, LOG_SUBSYSTEM, __VA_ARGS__)
-#define log_warn(...) log_to(LOG_WARN, LOG_SUBSYSTEM, __VA_ARGS__)
+#define log_debug(...)                                                                             \
+    (log_enabled(LOG_DEBUG) ? log_to(LOG_DEBUG, LOG_SUBSYSTEM, __VA_ARGS__) : (void)0)
+#define log_info(...)  log_to(LOG_INFO, LOG_SUBSYSTEM, __VA_ARGS__)
+#define log_warn(...)  log_to(LOG_WARN, LOG_SUBSYSTEM, __VA_ARGS__)
 #define log_error(...) log_to(LOG_ERROR, LOG_SUBSYSTEM, __VA_ARGS__)
 /* Each .c that logs defines LOG_SUBSYSTEM ("conn") before including this header. */
 #ifndef LOG_SUBSYSTEM

@@ -25,6 +25,8 @@ T(set_and_prefix)
     t_str(fault.text, "cannot read x");
     t_eq(fault_prefix(&fault, "line %d", 7), -ERR_IO);
     t_str(fault.text, "line 7: cannot read x");
+    fault_set(&fault, -ERR_BUSY, "again, %s", fault.text); /* its own text is a fine argument */
+    t_str(fault.text, "again, line 7: cannot read x");
     t_eq(fault_set(NULL, -ERR_IO, "nobody listens"), -ERR_IO);
     t_eq(fault_prefix(NULL, "x"), 0);
 }

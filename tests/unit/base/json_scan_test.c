@@ -59,6 +59,7 @@ T(grammar_accepts)
 T(grammar_refuses)
 {
     t_refuses("", "ends too early");
+    t_eq(json_scan(NULL, 0, NULL), -ERR_INVALID);
     t_refuses("[1", "ends too early");
     t_refuses("{\"a\"", "ends too early");
     t_refuses("{\"a\":", "ends too early");

@@ -134,6 +134,27 @@ T(building)
                 "\"copy\":[1,\"two \\\"\\n\",true,null,null,{\"k\":3}]}");
 }
 
+/* The links of the library's list must hold after every kind of replacement. */
+T(replace_then_append)
+{
+    for (int which = 0; which < 3; which++) {
+        CLEAN(json_free) struct json *j = parse("{\"k0\":0,\"k1\":0,\"k2\":0}");
+        char key[3] = {'k', (char)('0' + which), 0};
+        json_put(j, key, json_new_array());
+        json_put(j, "new", json_new_number(1));
+        json_remove(j, key);
+        json_put(j, "last", json_new_number(2));
+        t_eq(json_count(j), 4);
+        t_ok(json_get(j, key) == NULL);
+        t_eq(json_integer(json_get(j, "last"), 0), 2);
+    }
+    CLEAN(json_free) struct json *one = parse("{\"a\":1}");
+    json_put(one, "a", json_new_number(2));
+    json_put(one, "b", json_new_number(3));
+    CLEAN(mem_free) char *text = json_print(one, false);
+    t_str(text, "{\"a\":2,\"b\":3}");
+}
+
 T(pretty)
 {
     CLEAN(json_free) struct json *j = parse("{\"a\":[1,{}],\"b\":[],\"c\":\"x:{,\\\"\"}");

@@ -133,6 +133,27 @@ T(stderr_text_and_json)
     t_json(json, "{'level':'warn','subsystem':'probe','message':'line\\nbreak \\u001b'}");
 }
 
+T(old_files_go)
+{
+    static const char *const names[] = {"culvert-2001-01-01.log", "culvert-2001-01-01.log.txt",
+                                        "other-2001-01-01.log", "culvert-2999-01-01.log"};
+    const char *directory = fresh_directory();
+    struct log_config config = {.quiet = true, .directory = directory};
+    char path[512];
+
+    for (size_t i = 0; i < COUNT(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+        FILE *file = fopen(path, "w");
+        t_ok(file && fclose(file) == 0);
+    }
+    t_eq(log_setup(&config, NULL), 0);
+    log_close();
+    for (size_t i = 0; i < COUNT(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+        t_eq(access(path, F_OK), i == 0 ? -1 : 0);
+    }
+}
+
 T(unwritable_directory)
 {
     struct fault fault = {.text = ""};

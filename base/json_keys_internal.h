@@ -2,7 +2,7 @@
  * another; more go to a hash table that is keyed per scan, so nobody can choose collisions. */
 #pragma once
 
-#include "base/json_scan.h"
+#include "base/json_internal.h"
 
 #define JSON_KEYS_FEW 8
 
