@@ -26,6 +26,11 @@ size_t ws_input_total(void)
     return __atomic_load_n(&input_total, __ATOMIC_RELAXED);
 }
 
+size_t ws_received(const struct ws *ws)
+{
+    return ws->in.length;
+}
+
 size_t ws_queued(const struct ws *ws)
 {
     return ws->out.queued + ws->held;

@@ -116,6 +116,7 @@ void ws_set_events(struct ws *ws, const struct ws_events *events, void *arg);
 int ws_send(struct ws *ws, const void *head, size_t head_length, struct bytes *tail);
 size_t ws_queued(const struct ws *ws); /* bytes not yet given to the kernel */
 size_t ws_output_total(void);          /* the same over all connections of the process */
+size_t ws_received(const struct ws *ws); /* bytes of a message that has come in part */
 size_t ws_input_total(void); /* bytes of messages that have come in part, over all connections */
 void ws_ping(struct ws *ws);
 /* Sends what is queued and the close frame, waits at most 2 s for the peer's, then closed() runs. */

@@ -20,7 +20,8 @@ static void fold(struct address *a, const uint8_t v6[16])
     a->v6 = true;
 }
 
-bool address_from_socket(const struct sockaddr_storage *socket, struct address *ret, uint16_t *ret_port)
+bool address_from_socket(const struct sockaddr_storage *socket, struct address *ret,
+                         uint16_t *ret_port)
 {
     if (socket->ss_family == AF_INET) {
         struct sockaddr_in in;

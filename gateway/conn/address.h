@@ -13,7 +13,8 @@ struct address {
 };
 
 /* False when the family is neither IPv4 nor IPv6. */
-bool address_from_socket(const struct sockaddr_storage *socket, struct address *ret, uint16_t *ret_port);
+bool address_from_socket(const struct sockaddr_storage *socket, struct address *ret,
+                         uint16_t *ret_port);
 /* "1.2.3.4", "::1", "[::1]", with or without ":port" where that is unambiguous. */
 bool address_parse(const char *text, size_t length, struct address *ret);
 void address_text(const struct address *address, char out[ADDRESS_TEXT]);

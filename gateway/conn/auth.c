@@ -44,8 +44,8 @@ void auth_policy_read(const struct config *config, struct auth_policy *ret)
     ret->mode = mode_of(config_str(config, KNOB_auth_mode), ret->password);
 }
 
-static enum refusal_kind check_token(const struct auth_policy *policy, const struct connect_auth *auth,
-                                     int version)
+static enum refusal_kind check_token(const struct auth_policy *policy,
+                                     const struct connect_auth *auth, int version)
 {
     const char *given = is_set(auth->token) ? auth->token : version >= 4 ? auth->password : NULL;
 
@@ -68,14 +68,14 @@ static enum refusal_kind check_password(const struct auth_policy *policy,
     return crypto_equal(given, policy->password) ? REFUSAL_NONE : REFUSAL_PASSWORD_MISMATCH;
 }
 
-static enum refusal_kind check_proxy(const struct auth_policy *policy, const struct ingress *ingress,
-                                     const char *user)
+static enum refusal_kind check_proxy(const struct auth_policy *policy,
+                                     const struct ingress *ingress, const char *user)
 {
     if (!ingress->trusted_proxy || !is_set(user))
         return REFUSAL_PROXY_IDENTITY;
     if (!policy->proxy_users || json_count(policy->proxy_users) == 0)
         return REFUSAL_NONE;
-    json_each(item, policy->proxy_users)
+    json_each (item, policy->proxy_users)
         if (strcmp(json_string(item, ""), user) == 0)
             return REFUSAL_NONE;
     return REFUSAL_PROXY_USER;

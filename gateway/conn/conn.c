@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define UNAUTHORISED_MAX 10
-#define BEAT_MS 25000
+#define BEAT_MS          25000
 
 typedef void conn_on_fn(struct conn *conn, const char *text, size_t length);
 

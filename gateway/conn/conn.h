@@ -11,21 +11,28 @@ struct conns;
 
 DEFINE_ID(conn_id);
 
-#define CONN_MAGIC 0x636f6e6eu
-#define CONN_HALF_OPEN_MAX 512     /* connections before hello-ok, per process; one more: 1013 */
-#define CONN_MAX 8192              /* connections in all; one more is refused with 503 */
-#define CONN_PREAUTH_MAX 65536     /* bytes of one message before hello-ok; protocol.md 1.3 */
-#define CONN_MESSAGE_MAX 26214400  /* policy.maxPayload, v4 */
+#define CONN_MAGIC          0x636f6e6eu
+#define CONN_HALF_OPEN_MAX  512      /* connections before hello-ok, per process; one more: 1013 */
+#define CONN_MAX            8192     /* connections in all; one more is refused with 503 */
+#define CONN_PREAUTH_MAX    65536    /* bytes of one message before hello-ok; protocol.md 1.3 */
+#define CONN_MESSAGE_MAX    26214400 /* policy.maxPayload, v4 */
 #define CONN_MESSAGE_MAX_V3 524288
-#define CONN_OUTPUT_MAX 52428800   /* policy.maxBufferedBytes */
+#define CONN_OUTPUT_MAX     52428800 /* policy.maxBufferedBytes */
+#define CONN_OUTPUT_MAX_V3  1572864
+#define CONN_OUTPUT_TOTAL_MAX                                                                      \
+    268435456 /* queued for all connections; past it the slowest is dropped */
+#define CONN_INPUT_TOTAL_MAX 134217728 /* half-received messages of all connections; likewise */
+#define CONN_HALF_OPEN_ADDRESS_MAX                                                                 \
+    64                          /* handshakes of one remote address; loopback has no such share */
+#define CONN_TICK_MS      30000 /* policy.tickIntervalMs */
 #define CONN_HANDSHAKE_MS 15000
 
 enum conn_state { CONN_OPENED, CONN_CHECKING, CONN_OPEN, CONN_CLOSING, CONN_STATES };
 
 /* What the client said of itself; all owned, NULL when absent. */
 struct conn_client {
-    char *id, *display_name, *version, *platform, *device_family, *model_identifier, *mode, *instance_id,
-        *time_zone, *user_agent, *locale;
+    char *id, *display_name, *version, *platform, *device_family, *model_identifier, *mode,
+        *instance_id, *time_zone, *user_agent, *locale;
 };
 
 enum conn_cap { CAP_TOOL_EVENTS = 1, CAP_SESSION_SCOPED = 2, CAP_APPROVALS = 4 };
@@ -37,32 +44,35 @@ struct conn {
     struct gateway *gw;
     struct ws *ws;
     enum conn_state state;
-    int version;        /* 3 or 4, 0 before connect */
+    int version; /* 3 or 4, 0 before connect */
     enum role role;
-    scope_set scopes;   /* granted; checks go through scope_allows(…, version) */
-    uint32_t caps;      /* enum conn_cap */
-    char *device_id;    /* NULL: connected without a device */
+    scope_set scopes;        /* granted; checks go through scope_allows(…, version) */
+    uint32_t caps;           /* enum conn_cap */
+    char *device_id;         /* NULL: connected without a device */
     const char *auth_method; /* "token", "password", "device-token", "none", "trusted-proxy" */
-    bool local;         /* design.md section 5 */
-    char *remote_ip;    /* canonical address, NULL for unix and pairs */
+    bool local;              /* design.md section 5 */
+    char *remote_ip;         /* canonical address, NULL for unix and pairs */
     struct conn_client client;
-    struct outlet outlet;  /* events waiting for this connection: gateway/event/outlet.h */
+    struct outlet outlet; /* events waiting for this connection: gateway/event/outlet.h */
     int64_t opened_at, connected_at;
-    struct conn_handshake *handshake; /* conn.c's own, NULL once open */
+    struct conn_handshake *handshake;         /* conn.c's own, NULL once open */
     struct conn_subscriptions *subscriptions; /* gateway/event/subscribe.h; NULL: none */
     unsigned unauthorised_calls;
-    unsigned open_calls; /* method/call.c: requests not yet answered */
+    unsigned open_calls;                        /* method/call.c: requests not yet answered */
+    struct timer beat;                          /* pings while open */
+    int64_t pinged_at;                          /* loop_now() of the last ping; 0: none yet */
+    struct conn *next, *previous, *same_bucket; /* conns.c */
 };
 
 struct conns *conns_new(struct gateway *gw) MUSTCHECK;
 struct conns *conns_free(struct conns *conns); /* every connection must be closed */
 /* Callbacks for ws_listen (arg is the gateway): Origin, Host, ceilings, then conn_open. */
 int conns_upgrade(void *gw, const struct ws_request *request);
-void conns_open(void *gw, struct ws *ws, const struct ws_request *request, const struct ws_events **ret_events,
-                void **ret_arg);
+void conns_open(void *gw, struct ws *ws, const struct ws_request *request,
+                const struct ws_events **ret_events, void **ret_arg);
 
 struct conn *conn_find(struct gateway *gw, conn_id id); /* NULL: already gone */
-size_t conn_count(const struct gateway *gw);
+size_t conn_count(const struct gateway *gw);   /* all there are, also half-open and closing ones */
 conn_id conn_newest(const struct gateway *gw); /* the highest id given so far; ids rise */
 /* Walk, in rising id order; safe against closing any connection inside. */
 struct conn *conn_first(struct gateway *gw);
@@ -73,5 +83,12 @@ struct conn *conn_next(struct conn *c);
  * connection closes 1008 "slow consumer". text is head then tail as in ws_send. */
 void conn_send(struct conn *c, const void *head, size_t length, struct bytes *tail);
 void conn_close(struct conn *c, uint16_t code, const char *reason);
+struct ingress_facts;
+/* As conns_open for a connection that did not come through a listener, with facts other than those of
+ * its socket: the in-process tunnel, tests. What facts point to is borrowed for the call. */
+void conns_open_as(struct gateway *gw, struct ws *ws, const struct ingress_facts *facts,
+                   const struct ws_events **ret_events, void **ret_arg);
+
 /* Close every connection of the device (4001), all roles when role is NULL. Returns how many. */
-size_t conn_close_device(struct gateway *gw, const char *device_id, const char *role, const char *reason);
+size_t conn_close_device(struct gateway *gw, const char *device_id, const char *role,
+                         const char *reason);

@@ -40,13 +40,13 @@
 static const char *const client_ids[] = {CLIENT_IDS(ROW_NAME) NULL};
 static const enum connect_kind client_kinds[] = {CLIENT_IDS(ROW_KIND)};
 
-const char *const connect_client_modes[] = {"webchat", "cli",   "ui",     "backend", "node",
-                                            "probe",   "test",  "worker", NULL};
+const char *const connect_client_modes[] = {"webchat", "cli",  "ui",     "backend", "node",
+                                            "probe",   "test", "worker", NULL};
 
 /* Long texts are cut off here so that nothing a client says of itself grows without bound. */
 #define NAME_MAX_CHARS 256
 #define TEXT_MAX_CHARS 4096
-#define LIST_MAX 512
+#define LIST_MAX       512
 
 /* clang-format off */
 static const struct field client_fields[] = {

@@ -78,7 +78,8 @@ static void add_folded(struct buf *out, const char *text)
         length--;
     }
     for (size_t i = 0; i < length; i++)
-        buf_add_char(out, text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + ('a' - 'A')) : text[i]);
+        buf_add_char(out,
+                     text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + ('a' - 'A')) : text[i]);
 }
 
 static void add_part(struct buf *out, const char *text)
@@ -93,8 +94,7 @@ static void add_scopes(struct buf *out, const struct json *scopes)
 
     if (json_count(scopes) == 0)
         buf_add_char(out, '|');
-    json_each(item, scopes)
-    {
+    json_each (item, scopes) {
         buf_add_str(out, between);
         buf_add_str(out, json_string(item, ""));
         between = ",";
@@ -130,7 +130,8 @@ void device_payload(const struct connect_params *params, int payload_version, st
 }
 
 static bool signed_as(const struct connect_params *params, int payload_version,
-                      const struct device_key *key, const uint8_t signature[ED25519_SIGNATURE_BYTES])
+                      const struct device_key *key,
+                      const uint8_t signature[ED25519_SIGNATURE_BYTES])
 {
     CLEAN(buf_done) struct buf payload;
 

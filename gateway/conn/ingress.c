@@ -7,11 +7,21 @@
 #include <string.h>
 #include <strings.h>
 
-const char *const ingress_forwarding_headers[] = {
-    "x-forwarded-for",  "x-forwarded-host",     "x-forwarded-proto", "x-forwarded-port",
-    "x-real-ip",        "forwarded",            "via",               "cf-connecting-ip",
-    "true-client-ip",   "x-client-ip",          "fly-client-ip",     "tailscale-user-login",
-    "x-original-host",  "x-forwarded-prefix",   NULL};
+const char *const ingress_forwarding_headers[] = {"x-forwarded-for",
+                                                  "x-forwarded-host",
+                                                  "x-forwarded-proto",
+                                                  "x-forwarded-port",
+                                                  "x-real-ip",
+                                                  "forwarded",
+                                                  "via",
+                                                  "cf-connecting-ip",
+                                                  "true-client-ip",
+                                                  "x-client-ip",
+                                                  "fly-client-ip",
+                                                  "tailscale-user-login",
+                                                  "x-original-host",
+                                                  "x-forwarded-prefix",
+                                                  NULL};
 
 #define NAME_MAX_BYTES 256
 
@@ -87,7 +97,7 @@ static bool names_us(const struct host *host, const struct ingress_facts *facts,
 
 static bool in_ranges(const struct address *address, const struct json *ranges)
 {
-    json_each(range, ranges)
+    json_each (range, ranges)
         if (address_in(address, json_string(range, "")))
             return true;
     return false;
@@ -119,8 +129,7 @@ static void client_behind_proxy(const char *forwarded_for, const struct json *pr
 
 static bool listed(const char *origin, const struct json *allowed)
 {
-    json_each(item, allowed)
-    {
+    json_each (item, allowed) {
         const char *text = json_string(item, "");
         size_t length = strlen(text);
 
@@ -135,8 +144,8 @@ static bool listed(const char *origin, const struct json *allowed)
 static bool same_origin(const struct ingress_facts *facts, const struct ingress *in,
                         const struct address *local)
 {
-    const char *host_text = in->trusted_proxy && facts->forwarded_host ? facts->forwarded_host
-                                                                       : facts->host;
+    const char *host_text =
+        in->trusted_proxy && facts->forwarded_host ? facts->forwarded_host : facts->host;
     const char *scheme = facts->tls ? "https" : "http";
     struct host host;
     char own[NAME_MAX_BYTES * 2];
@@ -197,8 +206,9 @@ int ingress_judge(const struct ingress_facts *facts, struct ingress *ret, const 
         in.browser = true;
         if (!listed(facts->origin, facts->allowed_origins) &&
             !same_origin(facts, &in, tcp ? &local : NULL)) {
-            *ret_why = "origin not allowed: open the page from the gateway's own address, or list the "
-                       "origin in gateway.controlUi.allowedOrigins\n";
+            *ret_why =
+                "origin not allowed: open the page from the gateway's own address, or list the "
+                "origin in gateway.controlUi.allowedOrigins\n";
             return 403;
         }
     }

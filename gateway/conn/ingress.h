@@ -14,8 +14,8 @@ struct ingress_facts {
     bool tls;
     const char *host, *origin;
     const char *forwarded_for, *forwarded_host, *forwarded_proto;
-    bool forwarded;                                /* any header that a proxy adds is there */
-    const char *machine;                           /* our host name; NULL: not known */
+    bool forwarded;      /* any header that a proxy adds is there */
+    const char *machine; /* our host name; NULL: not known */
     const struct json *trusted_proxies, *allowed_origins;
 };
 

@@ -9,8 +9,8 @@
 #include "gateway/gateway.h"
 #include "gateway/pairing/pairing.h"
 
-#define CONN_PENDING_FRAMES_MAX 15             /* while CHECKING; one more: 1008 */
-#define CONN_PENDING_BYTES_MAX CONN_PREAUTH_MAX /* of them together */
+#define CONN_PENDING_FRAMES_MAX 15               /* while CHECKING; one more: 1008 */
+#define CONN_PENDING_BYTES_MAX  CONN_PREAUTH_MAX /* of them together */
 
 struct held_frame {
     struct held_frame *next;
@@ -20,6 +20,7 @@ struct held_frame {
 
 /* From the upgrade to hello-ok. Freed when the connection opens or goes. */
 struct conn_handshake {
+    struct conn *conn;
     char nonce[UUID_TEXT];
     struct timer deadline;
     struct ingress ingress;
@@ -43,7 +44,6 @@ struct conn_handshake {
     struct pairing_asker asker;
     char device_token[TOKEN_TEXT]; /* minted: the only copy, wiped with this */
     int64_t issued_at;
-    bool asked_operator; /* a request to be paired goes to the store */
     char pairing_id[UUID_TEXT];
 
     struct op op;       /* the local test, then the commit */
@@ -72,6 +72,6 @@ void conn_enter(struct conn *conn, enum conn_state state);
 /* The handshake succeeded: everything the connection is has been filled in. */
 void conn_opened(struct conn *conn);
 /* The one who answers a request that failed before it became a call. id is raw JSON. */
-void conn_send_error(struct conn *conn, struct json_slice id, const char *code, const char *message);
+void conn_send_error(struct conn *conn, struct json_slice id, const char *code,
+                     const char *message);
 struct local_gate *conns_local_gate(struct gateway *gw);
-void ingress_read(struct gateway *gw, const struct ws_request *request, struct ingress_facts *ret);

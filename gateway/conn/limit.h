@@ -8,12 +8,13 @@
 struct conn;
 struct gateway;
 
-#define LIMIT_ROWS_MAX 4096 /* addresses remembered; a new one takes the place of the longest quiet */
-#define LIMIT_HITS_MAX 256  /* most attempts a window can count */
+#define LIMIT_ROWS_MAX                                                                             \
+    4096 /* addresses remembered; a new one takes the place of the longest quiet */
+#define LIMIT_HITS_MAX       256 /* most attempts a window can count */
 #define LIMIT_DELAY_FIRST_MS 250
-#define LIMIT_DELAY_MAX_MS 5000
-#define LIMIT_CONTROL_MAX 30
-#define LIMIT_CONTROL_MS 60000
+#define LIMIT_DELAY_MAX_MS   5000
+#define LIMIT_CONTROL_MAX    30
+#define LIMIT_CONTROL_MS     60000
 
 struct limit_rule {
     int64_t max, window_ms;
@@ -44,7 +45,8 @@ struct limits *limits_free(struct limits *limits);
 /* Failed authentication. key is the canonical address or the tunnel identity ("" and exempt for unix
  * sockets and loopback: delayed, never locked out, because everybody there shares the address). */
 int64_t limit_auth_wait(struct gateway *gw, const char *key, bool exempt); /* > 0: locked out, ms */
-int64_t limit_auth_failed(struct gateway *gw, const char *key, bool exempt); /* ms to hold the answer */
+int64_t limit_auth_failed(struct gateway *gw, const char *key,
+                          bool exempt); /* ms to hold the answer */
 /* A right shared secret forgets the failures. A device token does not: it must not buy guesses. */
 void limit_auth_passed(struct gateway *gw, const char *key);
 

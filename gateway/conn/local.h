@@ -5,8 +5,8 @@
 #include "base/io/op.h"
 #include "gateway/conn/ingress.h"
 
-#define LOCAL_SCANS_MAX 2        /* at once; the others wait for their turn */
-#define LOCAL_DEADLINE_MS 3000   /* of one scan */
+#define LOCAL_SCANS_MAX   2    /* at once; the others wait for their turn */
+#define LOCAL_DEADLINE_MS 3000 /* of one scan */
 
 struct local_gate;
 
@@ -14,9 +14,9 @@ struct local_gate;
 struct local_question {
     enum ws_transport transport;
     struct sockaddr_storage remote, local; /* TCP */
-    int fd;        /* UNIX: our end, still open while the op runs */
-    uint32_t uid;  /* ours */
-    bool browser;  /* a page: known browsers have many roads and are let pass by name */
+    int fd;                                /* UNIX: our end, still open while the op runs */
+    uint32_t uid;                          /* ours */
+    bool browser; /* a page: known browsers have many roads and are let pass by name */
 };
 
 struct local_gate *local_gate_new(struct loop *loop) MUSTCHECK;

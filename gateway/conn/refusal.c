@@ -198,7 +198,8 @@ static void write_details(enum refusal_kind kind, const struct refusal_context *
     jw_object_end(w);
 }
 
-void refusal_write(enum refusal_kind kind, const struct refusal_context *context, struct json_writer *w)
+void refusal_write(enum refusal_kind kind, const struct refusal_context *context,
+                   struct json_writer *w)
 {
     char message[MESSAGE_MAX];
 
@@ -214,8 +215,8 @@ void refusal_write(enum refusal_kind kind, const struct refusal_context *context
     jw_object_end(w);
 }
 
-void refusal_close(enum refusal_kind kind, const struct refusal_context *context, uint16_t *ret_code,
-                   char *reason, size_t size)
+void refusal_close(enum refusal_kind kind, const struct refusal_context *context,
+                   uint16_t *ret_code, char *reason, size_t size)
 {
     char message[MESSAGE_MAX];
 

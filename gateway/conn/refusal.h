@@ -34,9 +34,10 @@ struct refusal_context {
 };
 
 /* The error object into w, and what the close says. reason holds WS_CLOSE_REASON_MAX + 1 bytes or more. */
-void refusal_write(enum refusal_kind kind, const struct refusal_context *context, struct json_writer *w);
-void refusal_close(enum refusal_kind kind, const struct refusal_context *context, uint16_t *ret_code,
-                   char *reason, size_t size);
+void refusal_write(enum refusal_kind kind, const struct refusal_context *context,
+                   struct json_writer *w);
+void refusal_close(enum refusal_kind kind, const struct refusal_context *context,
+                   uint16_t *ret_code, char *reason, size_t size);
 /* True for failures of authentication, which the limiter counts. */
 bool refusal_is_auth(enum refusal_kind kind);
 const char *pairing_need_name(enum pairing_need need);

@@ -27,7 +27,7 @@ scope_set scope_parse(const struct json *array)
 {
     scope_set set = SCOPE_NONE;
 
-    json_each(item, array)
+    json_each (item, array)
         set |= scope_from_name(json_string(item, ""));
     return set;
 }

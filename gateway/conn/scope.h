@@ -3,7 +3,11 @@
 
 #include "base/json.h"
 
-enum role { ROLE_NONE = 0, ROLE_OPERATOR = 1, ROLE_NODE = 2 }; /* bits: a method row may allow both */
+enum role {
+    ROLE_NONE = 0,
+    ROLE_OPERATOR = 1,
+    ROLE_NODE = 2
+}; /* bits: a method row may allow both */
 
 enum scope_bit {
 #define SCOPE(name, wire, implied) SCOPE_BIT_##name,
@@ -20,11 +24,11 @@ enum {
 };
 typedef uint32_t scope_set;
 
-scope_set scope_parse(const struct json *array);          /* unknown names are left out */
-scope_set scope_from_name(const char *name);              /* 0: unknown */
-const char *scope_name(scope_set one);                    /* exactly one bit */
-void scope_write(scope_set set, struct json_writer *w);   /* as a JSON array, in the table's order */
-char *scope_text(scope_set set) MUSTCHECK;                /* the same as owned text */
+scope_set scope_parse(const struct json *array);        /* unknown names are left out */
+scope_set scope_from_name(const char *name);            /* 0: unknown */
+const char *scope_name(scope_set one);                  /* exactly one bit */
+void scope_write(scope_set set, struct json_writer *w); /* as a JSON array, in the table's order */
+char *scope_text(scope_set set) MUSTCHECK;              /* the same as owned text */
 /* All that the held set carries under the version's rules (v4: admin implies all, write implies read…;
  * v3: admin all, read is satisfied by write, nothing else). */
 scope_set scope_effective(scope_set held, int version);

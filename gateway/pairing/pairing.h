@@ -11,13 +11,13 @@
 struct gateway;
 struct pairing;
 
-#define PAIRING_PENDING_MAX 256 /* one more refuses the newest: NOT_PAIRED without a request id */
-#define PAIRING_DEVICES_MAX 10000
-#define PAIRING_TTL_MS 300000
+#define PAIRING_PENDING_MAX  256 /* one more refuses the newest: NOT_PAIRED without a request id */
+#define PAIRING_DEVICES_MAX  10000
+#define PAIRING_TTL_MS       300000
 /* A token replaced at a connect (not by rotate) still opens so long, so that a second process of the same
  * device, which had the old one, is not thrown out for ever. In memory only. */
 #define PAIRING_OLD_TOKEN_MS 600000
-#define PAIRING_LABEL_MAX 64
+#define PAIRING_LABEL_MAX    64
 
 struct pairing *pairing_new(struct gateway *gw, struct fault *reterr_fault) MUSTCHECK; /* loads */
 struct pairing *pairing_free(struct pairing *pairing);
@@ -25,20 +25,21 @@ struct pairing *pairing_free(struct pairing *pairing);
 struct device_token {
     unsigned role;
     scope_set scopes;
-    char hash[SHA256_HEX]; /* SHA-256 hex; the token itself is never kept */
+    char hash[SHA256_HEX];     /* SHA-256 hex; the token itself is never kept */
     char old_hash[SHA256_HEX]; /* "" or the one before, good until old_until (loop_now) */
     int64_t old_until;
     int64_t created_at, rotated_at, revoked_at, last_used_at;
 };
 struct device {
     char id[SHA256_HEX], public_key[48]; /* raw key, base64url */
-    char *display_name, *platform, *device_family, *client_id, *client_mode, *remote_ip, *approved_via,
-        *last_seen_reason, *node; /* node: the store's record of the node surface, kept as it is */
+    char *display_name, *platform, *device_family, *client_id, *client_mode, *remote_ip,
+        *approved_via, *last_seen_reason,
+        *node;      /* node: the store's record of the node surface, kept as it is */
     unsigned roles; /* enum role bits */
     scope_set scopes;
     int64_t created_at, approved_at, last_seen_at;
     struct device_token tokens[2]; /* operator, node; created_at 0: none */
-    bool unsaved; /* seen since it was last written */
+    bool unsaved;                  /* seen since it was last written */
 };
 const struct device *device_find(const struct gateway *gw, const char *device_id);
 /* NULL when the device never had a token for the role. */
@@ -52,13 +53,14 @@ struct pairing_request {
     bool repair; /* the device is known and asks for more */
     int64_t ts, expires_at;
 };
-const struct pairing_request *pairing_request_find(const struct gateway *gw, const char *request_id);
+const struct pairing_request *pairing_request_find(const struct gateway *gw,
+                                                   const char *request_id);
 size_t pairing_request_count(const struct gateway *gw);
 
 /* Somebody who connects with a proved device. All borrowed for the call. */
 struct pairing_asker {
-    const char *device_id, *public_key, *display_name, *platform, *device_family, *client_id, *client_mode,
-        *remote_ip;
+    const char *device_id, *public_key, *display_name, *platform, *device_family, *client_id,
+        *client_mode, *remote_ip;
     enum role role;
     scope_set scopes; /* asked for */
     int version;
@@ -70,14 +72,14 @@ enum pairing_need pairing_need_of(const struct gateway *gw, const struct pairing
 
 /* Approve at once, because the peer is local. giver: what its credential may hand out; what it asks for
  * beyond that is left out. -ERR_FULL: too many devices. */
-int pairing_approve_local(struct gateway *gw, struct store_batch *batch, const struct pairing_asker *asker,
-                          scope_set giver);
+int pairing_approve_local(struct gateway *gw, struct store_batch *batch,
+                          const struct pairing_asker *asker, scope_set giver);
 /* Remember that the device was here, and what it says of itself now. Without a batch the row is written
  * later, together with others. */
 void pairing_seen(struct gateway *gw, struct store_batch *batch, const struct pairing_asker *asker);
 /* A fresh token for the role, with all scopes the device is approved for. out holds the only copy. */
-int pairing_mint(struct gateway *gw, struct store_batch *batch, const char *device_id, enum role role,
-                 char out[TOKEN_TEXT]);
+int pairing_mint(struct gateway *gw, struct store_batch *batch, const char *device_id,
+                 enum role role, char out[TOKEN_TEXT]);
 /* A request to be approved, made or found again (ret_new false: nothing was put into the batch). NULL
  * when the table is full. */
 const struct pairing_request *pairing_ask(struct gateway *gw, struct store_batch *batch,
@@ -85,25 +87,26 @@ const struct pairing_request *pairing_ask(struct gateway *gw, struct store_batch
 
 enum token_verdict { TOKEN_GOOD, TOKEN_WRONG, TOKEN_SCOPES };
 /* Is this the device's token for the role, and does it carry the scopes? Marks it used when good. */
-enum token_verdict pairing_verify(struct gateway *gw, const char *device_id, enum role role, const char *token,
-                                  scope_set scopes);
+enum token_verdict pairing_verify(struct gateway *gw, const char *device_id, enum role role,
+                                  const char *token, scope_set scopes);
 
 /* ---- operators: device.* methods. giver is what the caller holds ---- */
 
 /* All -ERR_NOT_FOUND when unknown, -ERR_DENIED when the giver holds less than what is given or touched. */
-int pairing_approve(struct gateway *gw, struct store_batch *batch, const char *request_id, scope_set giver,
-                    const struct device **ret);
+int pairing_approve(struct gateway *gw, struct store_batch *batch, const char *request_id,
+                    scope_set giver, const struct device **ret);
 int pairing_reject(struct gateway *gw, struct store_batch *batch, const char *request_id,
                    char ret_device_id[SHA256_HEX]);
-int pairing_remove(struct gateway *gw, struct store_batch *batch, const char *device_id, scope_set giver);
-int pairing_rename(struct gateway *gw, struct store_batch *batch, const char *device_id, const char *label,
+int pairing_remove(struct gateway *gw, struct store_batch *batch, const char *device_id,
                    scope_set giver);
+int pairing_rename(struct gateway *gw, struct store_batch *batch, const char *device_id,
+                   const char *label, scope_set giver);
 /* scopes NULL: as they were. */
-int pairing_rotate(struct gateway *gw, struct store_batch *batch, const char *device_id, enum role role,
-                   const scope_set *scopes, scope_set giver, char out[TOKEN_TEXT],
+int pairing_rotate(struct gateway *gw, struct store_batch *batch, const char *device_id,
+                   enum role role, const scope_set *scopes, scope_set giver, char out[TOKEN_TEXT],
                    const struct device_token **ret);
-int pairing_revoke(struct gateway *gw, struct store_batch *batch, const char *device_id, enum role role,
-                   scope_set giver, const struct device_token **ret);
+int pairing_revoke(struct gateway *gw, struct store_batch *batch, const char *device_id,
+                   enum role role, scope_set giver, const struct device_token **ret);
 
 void pairing_write_request(const struct pairing_request *request, struct json_writer *w);
 void pairing_write_device(struct gateway *gw, const struct device *device, struct json_writer *w);

@@ -186,8 +186,8 @@ static void load_request(void *arg, const struct store_pairing *row)
     request->client_id = text_of(record, "clientId");
     request->client_mode = text_of(record, "clientMode");
     request->remote_ip = text_of(record, "remoteIp");
-    request->role = strcmp(json_string(json_get(record, "role"), ""), "node") == 0 ? ROLE_NODE
-                                                                                   : ROLE_OPERATOR;
+    request->role =
+        strcmp(json_string(json_get(record, "role"), ""), "node") == 0 ? ROLE_NODE : ROLE_OPERATOR;
     request->scopes = scope_parse(json_get(record, "scopes"));
     request->repair = json_boolean(json_get(record, "isRepair"), false);
     request->ts = row->created_at;
@@ -235,7 +235,8 @@ void requests_watch(struct pairing *pairing)
 
 /* ---- events ---- */
 
-static void emit_in(struct gateway *gw, struct store_batch *batch, enum event_id id, const char *text)
+static void emit_in(struct gateway *gw, struct store_batch *batch, enum event_id id,
+                    const char *text)
 {
     CLEAN(bytes_unref) struct bytes *payload = bytes_new(text, strlen(text));
 
@@ -246,8 +247,9 @@ static void emit_resolved(struct gateway *gw, struct store_batch *batch, const c
                           const char *device_id, const char *decision)
 {
     CLEAN(mem_free)
-    char *text = mem_format("{\"requestId\":\"%s\",\"deviceId\":\"%s\",\"decision\":\"%s\",\"ts\":%lld}",
-                            request_id, device_id, decision, (long long)loop_wall(gw->loop));
+    char *text =
+        mem_format("{\"requestId\":\"%s\",\"deviceId\":\"%s\",\"decision\":\"%s\",\"ts\":%lld}",
+                   request_id, device_id, decision, (long long)loop_wall(gw->loop));
 
     emit_in(gw, batch, EVENT_device_pair_resolved, text);
 }

@@ -52,8 +52,8 @@ static void token_renew(struct device_token *token, enum role role, scope_set sc
     token->last_used_at = 0;
 }
 
-int pairing_mint(struct gateway *gw, struct store_batch *batch, const char *device_id, enum role role,
-                 char out[TOKEN_TEXT])
+int pairing_mint(struct gateway *gw, struct store_batch *batch, const char *device_id,
+                 enum role role, char out[TOKEN_TEXT])
 {
     struct device *device = device_get(gw->pairing, device_id);
 
@@ -114,8 +114,8 @@ static int token_for_operator(struct gateway *gw, const char *device_id, enum ro
     return 0;
 }
 
-int pairing_rotate(struct gateway *gw, struct store_batch *batch, const char *device_id, enum role role,
-                   const scope_set *scopes, scope_set giver, char out[TOKEN_TEXT],
+int pairing_rotate(struct gateway *gw, struct store_batch *batch, const char *device_id,
+                   enum role role, const scope_set *scopes, scope_set giver, char out[TOKEN_TEXT],
                    const struct device_token **ret)
 {
     struct device *device;
@@ -125,9 +125,7 @@ int pairing_rotate(struct gateway *gw, struct store_batch *batch, const char *de
     if (result < 0)
         return result;
 
-    scope_set given = scopes              ? *scopes
-                      : token->created_at ? token->scopes
-                                          : device->scopes;
+    scope_set given = scopes ? *scopes : token->created_at ? token->scopes : device->scopes;
     if (role == ROLE_NODE)
         given = SCOPE_NONE;
     if (!scope_may_give(device->scopes, given) || !scope_may_give(giver, given))
@@ -139,8 +137,8 @@ int pairing_rotate(struct gateway *gw, struct store_batch *batch, const char *de
     return 0;
 }
 
-int pairing_revoke(struct gateway *gw, struct store_batch *batch, const char *device_id, enum role role,
-                   scope_set giver, const struct device_token **ret)
+int pairing_revoke(struct gateway *gw, struct store_batch *batch, const char *device_id,
+                   enum role role, scope_set giver, const struct device_token **ret)
 {
     struct device *device;
     struct device_token *token;

@@ -1,0 +1,575 @@
+/* Judging a connect: a table of steps, each of which knows one reason to refuse, then the questions that
+ * take time: is the peer local (only when a pairing decision hangs on it), is it on disk. In time order:
+ * handshake_start -> steps -> locate -> settle -> commit -> admit, or refuse. Owns the handshake; frees it
+ * when the connection opens or goes. protocol.md section 2, design.md section 5. */
+#include "gateway/conn/internal.h"
+
+#define LOG_SUBSYSTEM "conn"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/config/config.h"
+#include "gateway/conn/limit.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COMMIT_DEADLINE_MS 10000
+
+static void refuse(struct conn *conn, enum refusal_kind kind);
+static void locate(struct conn *conn);
+static void settle(struct conn *conn);
+static void admit(struct conn *conn);
+
+/* ---- life ---- */
+
+/* The user the trusted proxy names, if it also sent every header it always must. */
+static char *read_proxy_user(struct gateway *gw, const struct ws_request *request)
+{
+    const char *header = config_str(gw->config, KNOB_auth_user_header);
+    const struct json *needed =
+        config_node(gw->config, "gateway.auth.trustedProxy.requiredHeaders");
+
+    if (!request || request->peer->transport == WS_PAIR || !header)
+        return NULL;
+    json_each (item, needed)
+        if (!ws_header(request, json_string(item, "")))
+            return NULL;
+    return mem_string(ws_header(request, header));
+}
+
+struct conn_handshake *handshake_new(struct conn *conn, const struct ws_request *request,
+                                     const struct ingress *ingress)
+{
+    struct conn_handshake *h = NEW(struct conn_handshake);
+
+    h->conn = conn;
+    crypto_uuid(h->nonce);
+    h->ingress = *ingress;
+    h->held_tail = &h->held;
+    if (ingress->trusted_proxy)
+        h->proxy_user = read_proxy_user(conn->gw, request);
+    op_init(&h->op, conn->gw->loop, NULL, 0);
+    return h;
+}
+
+struct conn_handshake *handshake_free(struct conn_handshake *h)
+{
+    if (!h)
+        return NULL;
+    timer_stop(h->op.loop, &h->deadline);
+    timer_stop(h->op.loop, &h->delay);
+    op_drop(&h->op);
+    while (h->held) {
+        struct held_frame *held = h->held;
+        h->held = held->next;
+        mem_free(held);
+    }
+    mem_free(h->proxy_user);
+    mem_free(h->request_id);
+    json_free(h->tree);
+    return mem_wipe_free(h, sizeof(*h));
+}
+
+/* ---- the steps: each returns why not, or REFUSAL_NONE ---- */
+
+static enum refusal_kind step_params(struct conn *conn, struct conn_handshake *h)
+{
+    struct fault fault = {0};
+
+    (void)conn;
+    if (connect_params_decode(h->tree, &h->params, &fault) == 0)
+        return REFUSAL_NONE;
+    snprintf(h->reason, sizeof(h->reason), "%s", fault.text);
+    return REFUSAL_BAD_PARAMS;
+}
+
+static enum refusal_kind step_version(struct conn *conn, struct conn_handshake *h)
+{
+    (void)conn;
+    h->version = connect_version(&h->params);
+    return h->version ? REFUSAL_NONE : REFUSAL_PROTOCOL;
+}
+
+static enum refusal_kind step_role(struct conn *conn, struct conn_handshake *h)
+{
+    (void)conn;
+    h->role = connect_role(&h->params);
+    h->asked = connect_scopes(&h->params, h->version);
+    return h->role == ROLE_NONE ? REFUSAL_ROLE : REFUSAL_NONE;
+}
+
+static bool is_set(const char *text)
+{
+    return text && text[0];
+}
+
+static bool peer_is_here(const struct ingress *in)
+{
+    return in->transport == WS_TCP ? in->loopback : in->own_uid;
+}
+
+/* Who may leave the device out: an operator with a secret to show, and a page never. A v3 client hears
+ * every event without a scope, so from elsewhere it must be a device. protocol.md 2.10. */
+static enum refusal_kind step_presence(struct conn *conn, struct conn_handshake *h)
+{
+    enum connect_kind kind = connect_client_kind(&h->params);
+    const struct connect_auth *auth = &h->params.auth;
+    struct auth_policy policy;
+
+    h->has_device = h->params.device.id != NULL;
+    if (h->has_device)
+        return REFUSAL_NONE;
+    if (h->role == ROLE_NODE)
+        return REFUSAL_NO_DEVICE;
+    if (h->version < 4 && kind == CLIENT_CONTROL_UI)
+        return REFUSAL_UI_NO_DEVICE_V3;
+    if (h->version >= 4 && (kind == CLIENT_CONTROL_UI || kind == CLIENT_UI))
+        return REFUSAL_UI_NO_DEVICE;
+    if (h->version < 4 && !peer_is_here(&h->ingress))
+        return REFUSAL_NO_DEVICE;
+
+    auth_policy_read(conn->gw->config, &policy);
+    if (policy.mode == AUTH_NONE || policy.mode == AUTH_TRUSTED_PROXY || is_set(auth->token))
+        return REFUSAL_NONE;
+    return h->version >= 4 && is_set(auth->password) ? REFUSAL_NONE : REFUSAL_NO_DEVICE;
+}
+
+static enum refusal_kind step_proof(struct conn *conn, struct conn_handshake *h)
+{
+    static const enum refusal_kind refusals[] = {
+        [DEVICE_PROVED] = REFUSAL_NONE,
+        [DEVICE_KEY_INVALID] = REFUSAL_DEVICE_KEY,
+        [DEVICE_ID_MISMATCH] = REFUSAL_DEVICE_ID,
+        [DEVICE_SIGNATURE_STALE] = REFUSAL_DEVICE_STALE,
+        [DEVICE_NONCE_MISSING] = REFUSAL_DEVICE_NO_NONCE,
+        [DEVICE_NONCE_MISMATCH] = REFUSAL_DEVICE_NONCE,
+        [DEVICE_SIGNATURE_WRONG] = REFUSAL_DEVICE_SIGNATURE,
+    };
+    const struct ingress *in = &h->ingress;
+    bool nonce_free = h->version < 4 && (in->transport == WS_TCP ? in->direct : in->own_uid);
+
+    if (!h->has_device)
+        return REFUSAL_NONE;
+    return refusals[device_prove(&h->params, h->version, h->nonce, nonce_free,
+                                 loop_wall(conn->gw->loop), &h->key)];
+}
+
+/* The device's own token: what v4 names deviceToken, or whatever a client put in the token field. */
+static enum refusal_kind try_device_token(struct conn *conn, struct conn_handshake *h)
+{
+    const char *named = h->params.auth.device_token;
+    const char *token = is_set(named) ? named : h->params.auth.token;
+    enum token_verdict verdict = TOKEN_WRONG;
+
+    if (h->has_device && is_set(token))
+        verdict = pairing_verify(conn->gw, h->key.id, h->role, token, h->asked);
+    if (verdict == TOKEN_SCOPES)
+        return h->version < 4 ? REFUSAL_TOKEN_MISMATCH : REFUSAL_DEVICE_SCOPES;
+    if (verdict == TOKEN_WRONG)
+        return REFUSAL_DEVICE_TOKEN;
+
+    const struct device *device = device_find(conn->gw, h->key.id);
+    const struct device_token *record = device_token_of(device, h->role);
+    h->by_device_token = true;
+    h->auth_method = "device-token";
+    h->giver = record->scopes;
+    h->issued_at = record->rotated_at ? record->rotated_at : record->created_at;
+    return REFUSAL_NONE;
+}
+
+/* Which of two failures the client hears about. */
+static enum refusal_kind pick_refusal(const struct conn_handshake *h, enum refusal_kind shared,
+                                      enum refusal_kind device)
+{
+    const struct connect_auth *auth = &h->params.auth;
+
+    if (device == REFUSAL_DEVICE_SCOPES)
+        return device;
+    if (h->has_device && is_set(auth->device_token))
+        return REFUSAL_DEVICE_TOKEN;
+    if (is_set(auth->bootstrap_token) && !is_set(auth->token) && !is_set(auth->password))
+        return REFUSAL_BOOTSTRAP_TOKEN;
+    return shared;
+}
+
+/* A locked-out address may not guess the shared secret; a proved device with its token still passes. */
+static enum refusal_kind step_auth(struct conn *conn, struct conn_handshake *h)
+{
+    struct gateway *gw = conn->gw;
+    const char *key = h->ingress.rate_key;
+    bool locked = limit_auth_wait(gw, key, h->ingress.exempt) > 0;
+    enum refusal_kind shared = REFUSAL_RATE_LIMITED, device;
+    struct auth_policy policy;
+
+    auth_policy_read(gw->config, &policy);
+    if (!locked)
+        shared = auth_shared(&policy, &h->params.auth, h->version, &h->ingress, h->proxy_user,
+                             &h->auth_method);
+    if (shared == REFUSAL_NONE) {
+        h->giver = auth_secret_scopes(&policy, &h->ingress);
+        if (policy.mode == AUTH_TOKEN || policy.mode == AUTH_PASSWORD)
+            limit_auth_passed(gw, key);
+        return REFUSAL_NONE;
+    }
+    device = try_device_token(conn, h);
+    if (device == REFUSAL_NONE || locked)
+        return device == REFUSAL_NONE ? REFUSAL_NONE : REFUSAL_RATE_LIMITED;
+    return pick_refusal(h, shared, device);
+}
+
+typedef enum refusal_kind handshake_step(struct conn *conn, struct conn_handshake *h);
+static handshake_step *const steps[] = {step_params,   step_version, step_role,
+                                        step_presence, step_proof,   step_auth};
+
+/* ---- in ---- */
+
+/* protocol.md 1.3: no JSON at all is closed without a word, JSON that is no request with a reason. */
+static bool read_request(struct conn *conn, const char *text, size_t length, struct frame *frame)
+{
+    if (frame_parse(text, length, frame, NULL) == 0 && frame->kind == FRAME_REQUEST)
+        return true;
+    if (json_scan(text, length, NULL) < 0)
+        conn_close(conn, 1000, "");
+    else
+        conn_close(conn, 1008, "invalid request frame");
+    return false;
+}
+
+void handshake_start(struct conn *conn, const char *text, size_t length)
+{
+    struct conn_handshake *h = conn->handshake;
+    struct frame frame = {0};
+    enum refusal_kind kind = REFUSAL_NONE;
+
+    if (!read_request(conn, text, length, &frame))
+        return;
+    conn_enter(conn, CONN_CHECKING);
+    h->request_id = mem_slice(frame.id.at, frame.id.length);
+    if (!frame_is(&frame, "connect")) {
+        refuse(conn, REFUSAL_FIRST_NOT_CONNECT);
+        return;
+    }
+    if (conn->gw->stopping) {
+        snprintf(h->reason, sizeof(h->reason), "gateway restart in progress");
+        refuse(conn, REFUSAL_UNAVAILABLE);
+        return;
+    }
+    if (frame.body.at)
+        h->tree = json_parse(frame.body.at, frame.body.length, NULL);
+    for (size_t i = 0; i < COUNT(steps) && kind == REFUSAL_NONE; i++)
+        kind = steps[i](conn, h);
+    if (kind == REFUSAL_NONE)
+        locate(conn);
+    else
+        refuse(conn, kind);
+}
+
+/* ---- where is the peer: asked only when a decision hangs on it ---- */
+
+static void fill_asker(struct conn *conn, struct conn_handshake *h)
+{
+    const struct connect_client *client = &h->params.client;
+
+    h->asker = (struct pairing_asker){
+        .device_id = h->key.id,
+        .public_key = h->key.text,
+        .display_name = client->display_name,
+        .platform = client->platform,
+        .device_family = client->device_family,
+        .client_id = connect_client_id(&h->params),
+        .client_mode = connect_client_mode(&h->params),
+        .remote_ip = conn->remote_ip,
+        .role = h->role,
+        .scopes = h->asked,
+        .version = h->version,
+    };
+}
+
+static void on_located(struct op *op, int result)
+{
+    struct conn_handshake *h = CONTAINER(op, struct conn_handshake, op);
+    struct conn *conn = h->conn;
+
+    conn->local = result == 0;
+    if (result < 0)
+        log_debug("%s: not local: %s", conn->uuid, op->fault.text);
+    settle(conn);
+}
+
+/* Could the peer be local at all? What the socket and the headers rule out needs no scan. */
+static bool may_be_local(const struct conn_handshake *h)
+{
+    const struct ingress *in = &h->ingress;
+
+    if (in->transport == WS_UNIX)
+        return in->own_uid;
+    if (in->transport == WS_TCP)
+        return in->direct;
+    return false;
+}
+
+static void locate(struct conn *conn)
+{
+    struct conn_handshake *h = conn->handshake;
+    const struct ws_peer *peer = ws_peer(conn->ws);
+    bool matters = h->auth_method && strcmp(h->auth_method, "none") == 0;
+
+    fill_asker(conn, h);
+    h->need = h->has_device ? pairing_need_of(conn->gw, &h->asker) : PAIRING_NONE;
+    matters |= h->need != PAIRING_NONE;
+    conn->local = h->ingress.transport == WS_PAIR && h->ingress.own_uid;
+    if (!matters || !may_be_local(h)) {
+        settle(conn);
+        return;
+    }
+    op_init(&h->op, conn->gw->loop, on_located, 0);
+    local_ask(conns_local_gate(conn->gw), &h->op,
+              &(struct local_question){
+                  .transport = peer->transport,
+                  .remote = peer->remote,
+                  .local = peer->local,
+                  .fd = peer->fd,
+                  .uid = (uint32_t)geteuid(),
+                  .browser = h->ingress.browser,
+              });
+}
+
+/* ---- what it gets: pairing, token, scopes ---- */
+
+static void on_asked(struct op *op, int result)
+{
+    struct conn_handshake *h = CONTAINER(op, struct conn_handshake, op);
+
+    if (result < 0)
+        snprintf(h->reason, sizeof(h->reason), "the request to pair could not be stored: %s",
+                 err_text(result));
+    refuse(h->conn, result < 0 ? REFUSAL_UNAVAILABLE : REFUSAL_PAIRING);
+}
+
+static void ask_operator(struct conn *conn, struct store_batch *batch)
+{
+    struct conn_handshake *h = conn->handshake;
+    bool is_new = false;
+    const struct pairing_request *request = pairing_ask(conn->gw, batch, &h->asker, &is_new);
+
+    if (request)
+        snprintf(h->pairing_id, sizeof(h->pairing_id), "%s", request->id);
+    if (!request || !is_new) {
+        store_batch_free(batch);
+        refuse(conn, REFUSAL_PAIRING);
+        return;
+    }
+    op_init(&h->op, conn->gw->loop, on_asked, COMMIT_DEADLINE_MS);
+    store_commit(batch, &h->op);
+}
+
+static void on_settled(struct op *op, int result)
+{
+    struct conn_handshake *h = CONTAINER(op, struct conn_handshake, op);
+
+    if (result == 0) {
+        admit(h->conn);
+        return;
+    }
+    snprintf(h->reason, sizeof(h->reason), "the device could not be stored: %s", err_text(result));
+    refuse(h->conn, REFUSAL_UNAVAILABLE);
+}
+
+/* Who showed its device token keeps it; who came by the shared secret gets a fresh one, because only
+ * hashes are kept. Acknowledged when it is on disk. */
+static void give_token(struct conn *conn, struct store_batch *batch)
+{
+    struct conn_handshake *h = conn->handshake;
+
+    if (h->by_device_token && h->need == PAIRING_NONE) {
+        store_batch_free(batch);
+        pairing_seen(conn->gw, NULL, &h->asker);
+        admit(conn);
+        return;
+    }
+    pairing_seen(conn->gw, batch, &h->asker);
+    if (!h->by_device_token) {
+        int result = pairing_mint(conn->gw, batch, h->key.id, h->role, h->device_token);
+        h->issued_at = loop_wall(conn->gw->loop);
+        require(result == 0);
+    }
+    op_init(&h->op, conn->gw->loop, on_settled, COMMIT_DEADLINE_MS);
+    store_commit(batch, &h->op);
+}
+
+static void settle(struct conn *conn)
+{
+    struct conn_handshake *h = conn->handshake;
+
+    if (!conn->local && strcmp(h->auth_method, "none") == 0) {
+        refuse(conn, REFUSAL_NOT_LOCAL);
+        return;
+    }
+    if (!h->has_device) {
+        admit(conn);
+        return;
+    }
+
+    struct store_batch *batch = store_batch(conn->gw->store);
+    bool silent = conn->local && config_bool(conn->gw->config, KNOB_pairing_auto_local);
+    /* While the process scan ran another connection of the device may have settled it. */
+    h->need = pairing_need_of(conn->gw, &h->asker);
+    if (h->need != PAIRING_NONE && !silent) {
+        ask_operator(conn, batch);
+        return;
+    }
+    if (h->need != PAIRING_NONE &&
+        pairing_approve_local(conn->gw, batch, &h->asker, h->giver) < 0) {
+        store_batch_free(batch);
+        snprintf(h->reason, sizeof(h->reason),
+                 "no room for another device: remove one (culvert devices remove)");
+        refuse(conn, REFUSAL_UNAVAILABLE);
+        return;
+    }
+    /* What the credential could not give is not asked for any more. */
+    h->asked &= scope_effective(device_find(conn->gw, h->key.id)->scopes, 4);
+    h->asker.scopes = h->asked;
+    give_token(conn, batch);
+}
+
+/* ---- out ---- */
+
+static uint32_t caps_of(const struct json *caps)
+{
+    static const struct {
+        const char *name;
+        enum conn_cap cap;
+    } known[] = {{"tool-events", CAP_TOOL_EVENTS},
+                 {"session-scoped-events", CAP_SESSION_SCOPED},
+                 {"approvals", CAP_APPROVALS},
+                 {"exec-approvals", CAP_APPROVALS}};
+    uint32_t set = 0;
+
+    json_each (item, caps)
+        for (size_t i = 0; i < COUNT(known); i++)
+            if (strcmp(json_string(item, ""), known[i].name) == 0)
+                set |= known[i].cap;
+    return set;
+}
+
+/* Asked for ∩ what the credential carries: the device's approved record, or the shared secret's list. */
+static scope_set granted(struct conn *conn, const struct conn_handshake *h)
+{
+    const struct device *device = h->has_device ? device_find(conn->gw, h->key.id) : NULL;
+    scope_set carried = h->has_device ? (device ? device->scopes : SCOPE_NONE) : h->giver;
+
+    return h->role == ROLE_OPERATOR ? h->asked & scope_effective(carried, 4) : SCOPE_NONE;
+}
+
+/* Removed, revoked or narrowed while the commit ran: no socket may slip through. */
+static bool still_welcome(struct conn *conn, const struct conn_handshake *h)
+{
+    const struct device *device = device_find(conn->gw, h->key.id);
+    const struct device_token *token = device ? device_token_of(device, h->role) : NULL;
+
+    return token && !token->revoked_at && pairing_need_of(conn->gw, &h->asker) == PAIRING_NONE;
+}
+
+static void admit(struct conn *conn)
+{
+    struct conn_handshake *h = conn->handshake;
+    const struct connect_client *client = &h->params.client;
+
+    if (h->has_device && !still_welcome(conn, h)) {
+        snprintf(h->reason, sizeof(h->reason), "the device was changed meanwhile, try again");
+        refuse(conn, REFUSAL_UNAVAILABLE);
+        return;
+    }
+    conn->version = h->version;
+    conn->role = h->role;
+    conn->caps = caps_of(h->params.caps);
+    conn->scopes = granted(conn, h);
+    conn->auth_method = h->auth_method;
+    conn->device_id = h->has_device ? mem_string(h->key.id) : NULL;
+    conn->client = (struct conn_client){
+        .id = mem_string(connect_client_id(&h->params)),
+        .mode = mem_string(connect_client_mode(&h->params)),
+        .display_name = mem_string(client->display_name),
+        .version = mem_string(client->version),
+        .platform = mem_string(client->platform),
+        .device_family = mem_string(client->device_family),
+        .model_identifier = mem_string(client->model_identifier),
+        .instance_id = mem_string(client->instance_id),
+        .time_zone = mem_string(client->time_zone),
+        .user_agent = mem_string(h->params.user_agent),
+        .locale = mem_string(h->params.locale),
+    };
+    timer_stop(conn->gw->loop, &h->deadline);
+    conn_opened(conn);
+}
+
+/* The device has a token that would do: the client may try it. */
+static bool has_other_way(struct conn *conn, const struct conn_handshake *h)
+{
+    const struct device *device = h->has_device ? device_find(conn->gw, h->params.device.id) : NULL;
+    const struct device_token *token = device ? device_token_of(device, h->role) : NULL;
+
+    return token && !token->revoked_at && !is_set(h->params.auth.device_token);
+}
+
+static void answer_refusal(struct conn *conn, enum refusal_kind kind)
+{
+    struct conn_handshake *h = conn->handshake;
+    const struct device *device = h->has_device ? device_find(conn->gw, h->params.device.id) : NULL;
+    struct refusal_context context = {
+        .version = h->version,
+        .params = kind > REFUSAL_BAD_PARAMS && h->tree ? &h->params : NULL,
+        .local_host = peer_is_here(&h->ingress),
+        .text = h->reason,
+        .can_retry_with_device_token = has_other_way(conn, h),
+        .need = h->need,
+        .request_id = h->pairing_id[0] ? h->pairing_id : NULL,
+        .approved_roles = device ? device->roles : 0,
+        .approved_scopes = device ? device->scopes : SCOPE_NONE,
+        .asked_scopes = h->asked,
+    };
+    CLEAN(buf_done) struct buf b;
+    struct json_writer w;
+    char reason[512];
+    uint16_t code;
+
+    buf_init(&b, CONN_PREAUTH_MAX * 2);
+    jw_init(&w, &b);
+    jw_object(&w);
+    jw_kstr(&w, "type", "res");
+    jw_key(&w, "id");
+    jw_raw(&w, h->request_id, strlen(h->request_id));
+    jw_kbool(&w, "ok", false);
+    jw_key(&w, "error");
+    refusal_write(kind, &context, &w);
+    jw_object_end(&w);
+    if (!b.bad)
+        conn_send(conn, b.data, b.length, NULL);
+    refusal_close(kind, &context, &code, reason, sizeof(reason));
+    log_info("%s refused: %s", conn->uuid, reason);
+    conn_close(conn, code, reason);
+}
+
+static void on_delayed(void *arg)
+{
+    struct conn *conn = arg;
+
+    answer_refusal(conn, conn->handshake->refusal);
+}
+
+/* Guesses are counted; on this host their answer waits, because nobody here can be locked out. */
+static void refuse(struct conn *conn, enum refusal_kind kind)
+{
+    struct conn_handshake *h = conn->handshake;
+    int64_t delay_ms = 0;
+
+    if (auth_was_guess(kind))
+        delay_ms = limit_auth_failed(conn->gw, h->ingress.rate_key, h->ingress.exempt);
+    if (delay_ms <= 0) {
+        answer_refusal(conn, kind);
+        return;
+    }
+    h->refusal = kind;
+    timer_start(conn->gw->loop, &h->delay, delay_ms, 0, on_delayed, conn);
+}
