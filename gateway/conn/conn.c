@@ -286,7 +286,7 @@ void conn_free(struct conn *conn)
     if (conn->state != CONN_CLOSING)
         conn_enter(conn, CONN_CLOSING);
     event_conn_done(conn);
-    calls_conn_gone(conn);
+    calls_conn_gone(conn->gw, conn->id);
     conns_remove(conn);
     if (conn->connected_at && !conn->gw->stopping)
         presence_conn(conn, "disconnect");

@@ -101,14 +101,20 @@ static void message_of(enum refusal_kind kind, const struct refusal_context *con
 {
     const char *pattern = refusal_rows[kind].message;
     const char *hole = strstr(pattern, "%s");
+    struct buf b;
 
-    if (kind == REFUSAL_PAIRING && context->version == 3)
-        snprintf(out, size, "pairing required");
-    else if (!hole)
-        snprintf(out, size, "%s", pattern);
-    else
-        snprintf(out, size, "%.*s%s%s", (int)(hole - pattern), pattern, filling(kind, context),
-                 hole + 2);
+    if (kind == REFUSAL_PAIRING && context->version == 3) {
+        pattern = "pairing required";
+        hole = NULL;
+    }
+    buf_init(&b, size - 1);
+    buf_add(&b, pattern, hole ? (size_t)(hole - pattern) : strlen(pattern));
+    if (hole) {
+        buf_add_str(&b, filling(kind, context));
+        buf_add_str(&b, hole + 2);
+    }
+    snprintf(out, size, "%s", b.bad || !b.data ? "refused" : b.data);
+    buf_done(&b);
 }
 
 /* ---- details ---- */

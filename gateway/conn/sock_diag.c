@@ -202,29 +202,29 @@ int sock_diag_tcp(const struct sockaddr_storage *own, const struct sockaddr_stor
 
 /* ---- unix ---- */
 
+/* Attributes follow the message, each on a boundary of four bytes. */
+static size_t aligned(size_t length)
+{
+    return (length + 3u) & ~(size_t)3;
+}
+
 static void on_unix_peer(void *arg, const struct nlmsghdr *message)
 {
-    size_t length = message->nlmsg_len - NLMSG_LENGTH(sizeof(struct unix_diag_msg));
-    char *at = (char *)NLMSG_DATA(message) + NLMSG_ALIGN(sizeof(struct unix_diag_msg));
-    struct nlattr attribute;
+    const char *at = NLMSG_DATA(message);
+    const char *end = (const char *)message + message->nlmsg_len;
+    struct nlattr head;
+    uint32_t peer;
 
-    if (message->nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg)))
-        return;
-    while (length >= sizeof(attribute)) {
-        memcpy(&attribute, at, sizeof(attribute));
-        if (attribute.nla_len < sizeof(attribute) || attribute.nla_len > length)
+    at += aligned(sizeof(struct unix_diag_msg));
+    while (at < end && (size_t)(end - at) >= sizeof(head)) {
+        memcpy(&head, at, sizeof(head));
+        if (head.nla_len < sizeof(head) || head.nla_len > (size_t)(end - at))
             return;
-        if (attribute.nla_type == UNIX_DIAG_PEER &&
-            attribute.nla_len >= NLA_HDRLEN + sizeof(uint32_t)) {
-            uint32_t peer;
-            memcpy(&peer, at + NLA_HDRLEN, sizeof(peer));
+        if (head.nla_type == UNIX_DIAG_PEER && head.nla_len >= sizeof(head) + sizeof(peer)) {
+            memcpy(&peer, at + sizeof(head), sizeof(peer));
             *(uint64_t *)arg = peer;
         }
-        size_t step = NLA_ALIGN(attribute.nla_len);
-        if (step >= length)
-            return;
-        at += step;
-        length -= step;
+        at += aligned(head.nla_len);
     }
 }
 
