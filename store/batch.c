@@ -12,6 +12,7 @@ struct store_batch *store_batch(struct store *store)
     batch->arena = arena;
     batch->store = store;
     batch->tail = &batch->first;
+    batch->hooks_tail = &batch->hooks;
     batch->changes_tail = &batch->changes;
     return batch;
 }
@@ -24,22 +25,29 @@ static void batch_free(struct store_batch *batch)
     arena_done(&arena);
 }
 
+static void batch_run_hooks(struct store_batch *batch, int result)
+{
+    for (struct hook *hook = batch->hooks; hook; hook = hook->next)
+        hook->fn(hook->arg, result);
+}
+
 void store_batch_free(struct store_batch *batch)
 {
     if (!batch)
         return;
     require(!batch->committed);
     log_settle(batch, false);
-    if (batch->then)
-        batch->then(batch->then_arg, -ERR_CANCELLED);
+    batch_run_hooks(batch, -ERR_CANCELLED);
     batch_free(batch);
 }
 
-void store_batch_then(struct store_batch *batch, store_commit_fn *then, void *arg)
+void store_on_commit(struct store_batch *batch, store_hook_fn *fn, void *arg)
 {
-    require(!batch->then);
-    batch->then = then;
-    batch->then_arg = arg;
+    struct hook *hook = arena_take(&batch->arena, sizeof(*hook));
+
+    *hook = (struct hook){.fn = fn, .arg = arg};
+    *batch->hooks_tail = hook;
+    batch->hooks_tail = &hook->next;
 }
 
 void batch_add(struct store_batch *batch, enum statement statement, const struct value *values,
@@ -74,8 +82,7 @@ static void batch_end(struct store_batch *batch, int result)
 
     log_settle(batch, result == 0);
     idempotency_settle(batch, result == 0);
-    if (batch->then)
-        batch->then(batch->then_arg, result);
+    batch_run_hooks(batch, result);
     if (op) {
         if (result < 0 && batch->job.fault)
             op->fault = *batch->job.fault;

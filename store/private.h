@@ -27,13 +27,19 @@ struct record {
 
 struct idempotency_change;
 
+/* Who else wants to know how the batch ended. */
+struct hook {
+    struct hook *next;
+    store_hook_fn *fn;
+    void *arg;
+};
+
 struct store_batch {
     struct job job; /* first */
     struct store *store;
     struct arena arena; /* holds the batch itself */
     struct op *op;      /* NULL: nobody waits (any more) */
-    store_commit_fn *then;
-    void *then_arg;
+    struct hook *hooks, **hooks_tail; /* in the arena */
 
     struct record *first, **tail;
     size_t count;

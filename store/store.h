@@ -41,15 +41,11 @@ void store_batch_free(struct store_batch *batch); /* only one that is not commit
  * -ERR_CONFLICT (a unique key is taken), -ERR_TOO_LARGE, and then nothing of the batch happened. A
  * cancelled op does not stop the write. */
 void store_commit(struct store_batch *batch, struct op *op);
-/* Also tell fn how the batch ended, on the loop, in commit order, before its op ends. Any number. */
+/* fn is also told how the batch ended: on the loop, before the op, batches in the order given, hooks in the
+ * order set, any number; result as for the op, -ERR_CANCELLED when the batch is freed instead of
+ * committed. It may make and commit batches, not close the store. */
 typedef void store_hook_fn(void *arg, int result);
 void store_on_commit(struct store_batch *batch, store_hook_fn *fn, void *arg);
-
-/* Called on the loop when the batch has ended, before its op does, batches in the order given; result
- * as for the op, -ERR_CANCELLED when the batch is freed instead of committed. At most one per batch. It
- * may make and commit batches, not close the store. */
-typedef void store_commit_fn(void *arg, int result);
-void store_batch_then(struct store_batch *batch, store_commit_fn *then, void *arg);
 
 /* All strings below are copied. NULL where a member may be absent. Lists are JSON array texts. */
 

@@ -148,11 +148,11 @@ T(then_hears_of_commit_failure_and_free)
     for (int i = 0; i < 2; i++) {
         struct store_batch *batch = store_batch(g.store);
         store_message_put(batch, &message);
-        store_batch_then(batch, on_then, &then_results[i]);
+        store_on_commit(batch, on_then, &then_results[i]);
         commit(&g, batch);
     }
     struct store_batch *batch = store_batch(g.store);
-    store_batch_then(batch, on_then, &then_results[2]);
+    store_on_commit(batch, on_then, &then_results[2]);
     store_batch_free(batch);
     t_eq(then_results[0], 0);
     t_eq(then_results[1], -ERR_CONFLICT);
