@@ -165,8 +165,6 @@ void t_json_(const char *file, int line, const char *actual, const char *expecte
     CLEAN(buf_done) struct buf where;
 
     buf_init(&where, 65536);
-    buf_add_str(&where, "");
-    buf_reserve(&where, 1);
     if (got && want && !t_json_match(got, want, &where))
         t_fail(file, line, "JSON differs at %s\n      is       %s\n      expected %s",
                where.length ? where.data : "the root", actual, text);
