@@ -5,7 +5,7 @@
  * A script is a text of steps: "|" separates them.
  *   anything else   is sent as it stands
  *   @close          orderly end          @reset   RST
- *   @wait           until script_go()    @spam N  N bytes of 'x'      @blank N  N blanks
+ *   @wait           until script_go()    @fill xN  N times the byte x
  * When the steps are over the connection is closed. */
 #pragma once
 
@@ -79,11 +79,10 @@ static inline bool script_step(struct script_conn *c)
         }
         if (strncmp(step, "@wait", 5) == 0) {
             c->waiting = true;
-        } else if (strncmp(step, "@spam ", 6) == 0 || strncmp(step, "@blank ", 7) == 0) {
-            bool blank = step[1] == 'b';
-            size_t count = (size_t)strtoul(step + (blank ? 7 : 6), NULL, 10);
+        } else if (strncmp(step, "@fill ", 6) == 0) {
+            size_t count = (size_t)strtoul(step + 7, NULL, 10);
 
-            memset(buf_reserve(&c->out, count), blank ? ' ' : 'x', count);
+            memset(buf_reserve(&c->out, count), step[6], count);
             c->out.length += count;
         } else {
             buf_add(&c->out, step, length);

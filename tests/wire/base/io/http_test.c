@@ -171,7 +171,7 @@ T(streams_and_keeps_error_bodies)
     static const char *const scripts[] = {
         "HTTP/1.1 200 OK\r\n\r\nab|cd|ef",
         "HTTP/1.1 500 no\r\nContent-Length: 7\r\n\r\nbecause",
-        "HTTP/1.1 500 no\r\nContent-Length: 100000\r\n\r\n|@spam 100000",
+        "HTTP/1.1 500 no\r\nContent-Length: 100000\r\n\r\n|@fill x100000",
         NULL,
     };
     struct fetch *f = fetch_new(true);
@@ -202,14 +202,14 @@ T(streams_and_keeps_error_bodies)
 
 T(body_ceiling)
 {
-    struct fetch *f = get(OK_HEAD "\r\n|@spam 100001", (struct http_spec){.body_max = 100000});
+    struct fetch *f = get(OK_HEAD "\r\n|@fill x100001", (struct http_spec){.body_max = 100000});
 
     t_eq(f->result, -ERR_TOO_LARGE);
     t_has(f->call.op.fault.text, "100000 bytes");
     t_ok(strstr(f->call.op.fault.text, "secret") == NULL);
     done(f);
 
-    f = get(OK_HEAD "\r\n|@spam 100000", (struct http_spec){.body_max = 100000});
+    f = get(OK_HEAD "\r\n|@fill x100000", (struct http_spec){.body_max = 100000});
     t_eq(f->result, 0);
     t_eq(f->call.body.length, 100000);
     done(f);
@@ -218,7 +218,7 @@ T(body_ceiling)
 T(head_ceiling)
 {
     struct fetch *f =
-        get("HTTP/1.1 200 OK\r\na: |@spam 90000|\r\nb: |@spam 90000|\r\nc: |@spam 90000|"
+        get("HTTP/1.1 200 OK\r\na: |@fill x90000|\r\nb: |@fill x90000|\r\nc: |@fill x90000|"
             "\r\n\r\n",
             (struct http_spec){0});
 

@@ -1,0 +1,125 @@
+/* A transcript in the shape Chat Completions knows. */
+#include "gateway/model/openai_parts.h"
+
+#include "base/mem.h"
+#include "tests/t.h"
+
+static char text_url[] = "http://127.0.0.1/v1", text_openai[] = "https://api.openai.com/v1";
+static char text_model[] = "m", text_id[] = "p";
+
+static void expect(const struct model_provider *provider, const char *messages,
+                   const char *expected)
+{
+    struct json *list = json_parse(messages, strlen(messages), NULL);
+    struct model_request request = {.model = "m", .messages = list};
+    struct buf out;
+
+    t_ok(list != NULL);
+    buf_init(&out, OPENAI_BODY_MAX);
+    t_eq(openai_write_request(&out, provider, &request, NULL), 0);
+    t_json(out.data, expected);
+    buf_done(&out);
+    json_free(list);
+}
+
+T(roles_and_parts)
+{
+    struct model_provider p = {.id = text_id, .base_url = text_url};
+
+    expect(&p,
+           "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\","
+           "\"text\":"
+           "\"b\"}],\"timestamp\":1},"
+           "{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\"},{"
+           "\"type\":"
+           "\"text\",\"text\":\"c\"}],\"stopReason\":\"stop\"},"
+           "{\"role\":\"assistant\",\"content\":[]},"
+           "{\"role\":\"system-note\",\"content\":\"x\"},"
+           "{\"role\":\"user\",\"content\":\"d\"}]",
+           "{'messages':[{'role':'user','content':'ab'},{'role':'assistant','content':'c'},{'role':"
+           "'user',"
+           "'content':'d'}]}");
+}
+
+T(tools)
+{
+    struct model_provider p = {.id = text_id, .base_url = text_url};
+
+    expect(
+        &p,
+        "[{\"role\":\"assistant\",\"content\":[{\"type\":\"toolCall\",\"id\":\"t1\",\"name\":\"f\","
+        "\"arguments\":{\"x\":1}}]},"
+        "{\"role\":\"toolResult\",\"toolCallId\":\"t1\",\"toolName\":\"f\",\"content\":[{\"type\":"
+        "\"text\","
+        "\"text\":\"42\"}]}]",
+        "{'messages':[{'role':'assistant','tool_calls':[{'id':'t1','type':'function','function':{'"
+        "name':"
+        "'f','arguments':'{\\\"x\\\":1}'}}]},{'role':'tool','tool_call_id':'t1','content':'42'}]}");
+}
+
+T(images_only_where_the_model_takes_them)
+{
+    static const char message[] =
+        "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"see\"},"
+        "{\"type\":\"image\",\"data\":\"QUJD\",\"mimeType\":\"image/jpeg\"}]}]";
+    struct model_entry entry = {.id = text_model, .images = true};
+    struct model_provider p = {.id = text_id, .base_url = text_url, .entries = &entry, .count = 1};
+
+    expect(
+        &p, message,
+        "{'messages':[{'role':'user','content':[{'type':'text','text':'see'},{'type':'image_url',"
+        "'image_url':{'url':'data:image/jpeg;base64,QUJD'}}]}]}");
+    entry.images = false;
+    expect(&p, message, "{'messages':[{'role':'user','content':'see'}]}");
+}
+
+T(longest_answer)
+{
+    struct model_entry entry = {.id = text_model, .max_tokens = 100};
+    struct model_provider p = {
+        .id = text_id, .base_url = text_url, .max_tokens = 5, .entries = &entry, .count = 1};
+
+    expect(&p, "[]", "{'max_tokens':100}");
+    entry.max_tokens = 0;
+    p.base_url = text_openai;
+    expect(&p, "[]", "{'max_completion_tokens':5}");
+}
+
+T(ceiling)
+{
+    struct model_provider p = {.id = text_id, .base_url = text_url};
+    struct json *list = json_parse("[{\"role\":\"user\",\"content\":\"0123456789\"}]", 42, NULL);
+    struct model_request request = {.model = "m", .messages = list};
+    struct fault fault = {0};
+    struct buf out;
+
+    buf_init(&out, 20);
+    t_eq(openai_write_request(&out, &p, &request, &fault), -ERR_TOO_LARGE);
+    t_has(fault.text, "new session");
+    buf_done(&out);
+    json_free(list);
+}
+
+T(errors_without_a_status_or_a_body)
+{
+    struct model_outcome out = {0};
+    struct json *body;
+
+    openai_read_error("p", 500, NULL, NULL, &out);
+    t_str(out.fault.text, "p: the server failed (HTTP 500)");
+    t_eq(out.retry, MODEL_RETRY_TRANSIENT);
+
+    body = json_parse("[{\"error\":{\"code\":429,\"message\":\"slow\"}}]", 41, NULL);
+    t_ok(body != NULL);
+    openai_read_error("p", 0, body, "k", &out);
+    t_eq(out.retry, MODEL_RETRY_RATE);
+    t_eq(out.error_kind, MODEL_ERROR_RATE_LIMIT);
+    t_has(out.fault.text, "slow");
+    json_free(body);
+
+    body = json_parse("{\"error\":{\"type\":\"overloaded_error\"}}", 37, NULL);
+    t_ok(body != NULL);
+    openai_read_error("p", 0, body, NULL, &out);
+    t_eq(out.error_kind, MODEL_ERROR_OVERLOADED);
+    json_free(body);
+}
