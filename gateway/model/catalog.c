@@ -100,6 +100,7 @@ static void provider_load(struct catalog *catalog, const char *id, const struct 
         base_url = OPENAI_URL;
     p->base_url = mem_string(base_url);
     p->max_tokens = json_integer(json_get(node, "maxTokens"), 0);
+    p->usage_in_stream = json_boolean(json_path(node, "compat.supportsUsageInStreaming"), true);
     p->idle_ms = json_integer(json_get(node, "timeoutSeconds"), 300) * 1000;
     if (p->idle_ms < 1000 || p->idle_ms > 86400000)
         p->idle_ms = 300000;

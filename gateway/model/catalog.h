@@ -26,6 +26,7 @@ struct model_provider {
     struct json *headers; /* extra request headers; NULL: none */
     int64_t idle_ms;      /* timeoutSeconds: how long the model may be silent */
     int64_t max_tokens;   /* of models that do not tell; 0: not told */
+    bool usage_in_stream; /* compat.supportsUsageInStreaming; true unless switched off */
     struct fault fault;   /* why it cannot be used; code 0: it can */
     struct model_entry *entries;
     size_t count;

@@ -170,9 +170,11 @@ int openai_write_request(struct buf *out, const struct model_provider *provider,
     jw_kstr(&w, "model", request->model);
     write_messages(&w, request, entry == NULL || entry->images, &text);
     jw_kbool(&w, "stream", true);
-    jw_kobject(&w, "stream_options");
-    jw_kbool(&w, "include_usage", true);
-    jw_object_end(&w);
+    if (provider->usage_in_stream) {
+        jw_kobject(&w, "stream_options");
+        jw_kbool(&w, "include_usage", true);
+        jw_object_end(&w);
+    }
     if (max_tokens > 0) /* the old name is what compatible servers know */
         jw_kint(&w,
                 strstr(provider->base_url, "//api.openai.com") ? "max_completion_tokens"

@@ -85,6 +85,23 @@ T(longest_answer)
     expect(&p, "[]", "{'max_completion_tokens':5}");
 }
 
+/* Some servers refuse what they do not know. */
+T(usage_can_be_left_out)
+{
+    struct model_provider p = {.id = text_id, .base_url = text_url};
+    struct model_request request = {.model = "m"};
+    struct buf out;
+
+    buf_init(&out, 1000);
+    t_eq(openai_write_request(&out, &p, &request, NULL), 0);
+    t_ok(strstr(out.data, "stream_options") == NULL);
+    p.usage_in_stream = true;
+    buf_clear(&out);
+    t_eq(openai_write_request(&out, &p, &request, NULL), 0);
+    t_json(out.data, "{'messages':[],'stream':true,'stream_options':{'include_usage':true}}");
+    buf_done(&out);
+}
+
 T(ceiling)
 {
     struct model_provider p = {.id = text_id, .base_url = text_url};
