@@ -135,12 +135,13 @@ char *buf_take(struct buf *b)
 struct bytes *bytes_new(const void *data, size_t length)
 {
     require(length < UINT32_MAX);
-    struct bytes *bytes = mem_grow(NULL, sizeof(struct bytes) + length, 1);
+    struct bytes *bytes = mem_grow(NULL, sizeof(struct bytes) + length + 1, 1);
 
     bytes->refs = 1;
     bytes->length = (uint32_t)length;
     if (length)
         memcpy(bytes->data, data, length);
+    bytes->data[length] = '\0';
     return bytes;
 }
 
