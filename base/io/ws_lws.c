@@ -83,7 +83,7 @@ static struct lws_vhost *create_vhost(struct ws_door *door, const char *name, ui
         .vhost_name = name,
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = protocols,
-        .options = options,
+        .options = options | (door->tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
         .ssl_cert_filepath = certificate,
         .ssl_private_key_filepath = key,
         .alpn = "http/1.1",
@@ -120,7 +120,8 @@ static struct ws_door *door_new(struct loop *loop, bool tls, struct fault *reter
     door->raw = output_proved();
     door->context = create_context(&info);
     if (door->context)
-        door->plain = create_vhost(door, "plain", 0, NULL, NULL);
+        door->plain =
+            create_vhost(door, "plain", LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS, NULL, NULL);
     if (!door->plain) {
         fault_set(reterr_fault, -ERR_IO,
                   "libwebsockets did not start: %s (is its libuv plug-in, package "
