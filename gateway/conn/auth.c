@@ -97,13 +97,11 @@ enum refusal_kind auth_shared(const struct auth_policy *policy, const struct con
 
 scope_set auth_secret_scopes(const struct auth_policy *policy, const struct ingress *ingress)
 {
-    bool here = ingress->transport == WS_TCP ? ingress->loopback : ingress->own_uid;
-
     if (policy->mode == AUTH_TRUSTED_PROXY)
         return SCOPE_NONE; /* who somebody is does not say what they may do */
     if (policy->secret_scopes)
         return scope_parse(policy->secret_scopes);
-    return here ? SCOPE_ALL : SCOPE_NONE;
+    return ingress_is_here(ingress) ? SCOPE_ALL : SCOPE_NONE;
 }
 
 bool auth_was_guess(enum refusal_kind kind)

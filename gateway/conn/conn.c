@@ -230,14 +230,15 @@ static void on_request(struct conn *conn, const char *text, size_t length)
         conn_close(conn, 1008, "repeated unauthorized calls");
 }
 
-/* Hello first, then whatever the client sent without waiting for it. */
+/* Hello first (events wait for OPEN), then whatever the client sent without waiting for it. */
 void conn_opened(struct conn *conn)
 {
     struct conn_handshake *h = TAKE(conn->handshake);
 
-    conn_enter(conn, CONN_OPEN);
-    hello_send(conn, h);
     presence_conn(conn, "connect");
+    hello_send(conn, h);
+    if (conn->state == CONN_CHECKING)
+        conn_enter(conn, CONN_OPEN);
     log_info("%s %s open: version %d, %s%s, %s", conn->client.id, conn->uuid, conn->version,
              conn->role == ROLE_NODE ? "node" : "operator", conn->local ? ", local" : "",
              conn->auth_method);

@@ -1,14 +1,14 @@
-/* Judging a connect: a table of steps, each of which knows one reason to refuse, then the questions that
- * take time: is the peer local (only when a pairing decision hangs on it), is it on disk. In time order:
- * handshake_start -> steps -> locate -> settle -> commit -> admit, or refuse. Owns the handshake; frees it
- * when the connection opens or goes. protocol.md section 2, design.md section 5. */
+/* A connect from its first frame to its end. What can be said at once is said by the steps
+ * (handshake_steps.c); then come the questions that take time: is the peer local (asked only when a
+ * decision hangs on it), is it on disk. In time order: handshake_start -> steps -> locate -> settle ->
+ * commit -> admit, or handshake_refuse (handshake_refuse.c) at any point. Owns struct conn_handshake.
+ * protocol.md section 2, design.md section 5. */
 #include "gateway/conn/internal.h"
 
 #define LOG_SUBSYSTEM "conn"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/config/config.h"
-#include "gateway/conn/limit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +16,6 @@
 
 #define COMMIT_DEADLINE_MS 10000
 
-static void refuse(struct conn *conn, enum refusal_kind kind);
 static void locate(struct conn *conn);
 static void settle(struct conn *conn);
 static void admit(struct conn *conn);
@@ -71,157 +70,6 @@ struct conn_handshake *handshake_free(struct conn_handshake *h)
     return mem_wipe_free(h, sizeof(*h));
 }
 
-/* ---- the steps: each returns why not, or REFUSAL_NONE ---- */
-
-static enum refusal_kind step_params(struct conn *conn, struct conn_handshake *h)
-{
-    struct fault fault = {0};
-
-    (void)conn;
-    if (connect_params_decode(h->tree, &h->params, &fault) == 0)
-        return REFUSAL_NONE;
-    snprintf(h->reason, sizeof(h->reason), "%s", fault.text);
-    return REFUSAL_BAD_PARAMS;
-}
-
-static enum refusal_kind step_version(struct conn *conn, struct conn_handshake *h)
-{
-    (void)conn;
-    h->version = connect_version(&h->params);
-    return h->version ? REFUSAL_NONE : REFUSAL_PROTOCOL;
-}
-
-static enum refusal_kind step_role(struct conn *conn, struct conn_handshake *h)
-{
-    (void)conn;
-    h->role = connect_role(&h->params);
-    h->asked = connect_scopes(&h->params, h->version);
-    return h->role == ROLE_NONE ? REFUSAL_ROLE : REFUSAL_NONE;
-}
-
-static bool is_set(const char *text)
-{
-    return text && text[0];
-}
-
-static bool peer_is_here(const struct ingress *in)
-{
-    return in->transport == WS_TCP ? in->loopback : in->own_uid;
-}
-
-/* Who may leave the device out: an operator with a secret to show, and a page never. A v3 client hears
- * every event without a scope, so from elsewhere it must be a device. protocol.md 2.10. */
-static enum refusal_kind step_presence(struct conn *conn, struct conn_handshake *h)
-{
-    enum connect_kind kind = connect_client_kind(&h->params);
-    const struct connect_auth *auth = &h->params.auth;
-    struct auth_policy policy;
-
-    h->has_device = h->params.device.id != NULL;
-    if (h->has_device)
-        return REFUSAL_NONE;
-    if (h->role == ROLE_NODE)
-        return REFUSAL_NO_DEVICE;
-    if (h->version < 4 && kind == CLIENT_CONTROL_UI)
-        return REFUSAL_UI_NO_DEVICE_V3;
-    if (h->version >= 4 && (kind == CLIENT_CONTROL_UI || kind == CLIENT_UI))
-        return REFUSAL_UI_NO_DEVICE;
-    if (h->version < 4 && !peer_is_here(&h->ingress))
-        return REFUSAL_NO_DEVICE;
-
-    auth_policy_read(conn->gw->config, &policy);
-    if (policy.mode == AUTH_NONE || policy.mode == AUTH_TRUSTED_PROXY || is_set(auth->token))
-        return REFUSAL_NONE;
-    return h->version >= 4 && is_set(auth->password) ? REFUSAL_NONE : REFUSAL_NO_DEVICE;
-}
-
-static enum refusal_kind step_proof(struct conn *conn, struct conn_handshake *h)
-{
-    static const enum refusal_kind refusals[] = {
-        [DEVICE_PROVED] = REFUSAL_NONE,
-        [DEVICE_KEY_INVALID] = REFUSAL_DEVICE_KEY,
-        [DEVICE_ID_MISMATCH] = REFUSAL_DEVICE_ID,
-        [DEVICE_SIGNATURE_STALE] = REFUSAL_DEVICE_STALE,
-        [DEVICE_NONCE_MISSING] = REFUSAL_DEVICE_NO_NONCE,
-        [DEVICE_NONCE_MISMATCH] = REFUSAL_DEVICE_NONCE,
-        [DEVICE_SIGNATURE_WRONG] = REFUSAL_DEVICE_SIGNATURE,
-    };
-    const struct ingress *in = &h->ingress;
-    bool nonce_free = h->version < 4 && (in->transport == WS_TCP ? in->direct : in->own_uid);
-
-    if (!h->has_device)
-        return REFUSAL_NONE;
-    return refusals[device_prove(&h->params, h->version, h->nonce, nonce_free,
-                                 loop_wall(conn->gw->loop), &h->key)];
-}
-
-/* The device's own token: what v4 names deviceToken, or whatever a client put in the token field. */
-static enum refusal_kind try_device_token(struct conn *conn, struct conn_handshake *h)
-{
-    const char *named = h->params.auth.device_token;
-    const char *token = is_set(named) ? named : h->params.auth.token;
-    enum token_verdict verdict = TOKEN_WRONG;
-
-    if (h->has_device && is_set(token))
-        verdict = pairing_verify(conn->gw, h->key.id, h->role, token, h->asked);
-    if (verdict == TOKEN_SCOPES)
-        return h->version < 4 ? REFUSAL_TOKEN_MISMATCH : REFUSAL_DEVICE_SCOPES;
-    if (verdict == TOKEN_WRONG)
-        return REFUSAL_DEVICE_TOKEN;
-
-    const struct device *device = device_find(conn->gw, h->key.id);
-    const struct device_token *record = device_token_of(device, h->role);
-    h->by_device_token = true;
-    h->auth_method = "device-token";
-    h->giver = record->scopes;
-    h->issued_at = record->rotated_at ? record->rotated_at : record->created_at;
-    return REFUSAL_NONE;
-}
-
-/* Which of two failures the client hears about. */
-static enum refusal_kind pick_refusal(const struct conn_handshake *h, enum refusal_kind shared,
-                                      enum refusal_kind device)
-{
-    const struct connect_auth *auth = &h->params.auth;
-
-    if (device == REFUSAL_DEVICE_SCOPES)
-        return device;
-    if (h->has_device && is_set(auth->device_token))
-        return REFUSAL_DEVICE_TOKEN;
-    if (is_set(auth->bootstrap_token) && !is_set(auth->token) && !is_set(auth->password))
-        return REFUSAL_BOOTSTRAP_TOKEN;
-    return shared;
-}
-
-/* A locked-out address may not guess the shared secret; a proved device with its token still passes. */
-static enum refusal_kind step_auth(struct conn *conn, struct conn_handshake *h)
-{
-    struct gateway *gw = conn->gw;
-    const char *key = h->ingress.rate_key;
-    bool locked = limit_auth_wait(gw, key, h->ingress.exempt) > 0;
-    enum refusal_kind shared = REFUSAL_RATE_LIMITED, device;
-    struct auth_policy policy;
-
-    auth_policy_read(gw->config, &policy);
-    if (!locked)
-        shared = auth_shared(&policy, &h->params.auth, h->version, &h->ingress, h->proxy_user,
-                             &h->auth_method);
-    if (shared == REFUSAL_NONE) {
-        h->giver = auth_secret_scopes(&policy, &h->ingress);
-        if (policy.mode == AUTH_TOKEN || policy.mode == AUTH_PASSWORD)
-            limit_auth_passed(gw, key);
-        return REFUSAL_NONE;
-    }
-    device = try_device_token(conn, h);
-    if (device == REFUSAL_NONE || locked)
-        return device == REFUSAL_NONE ? REFUSAL_NONE : REFUSAL_RATE_LIMITED;
-    return pick_refusal(h, shared, device);
-}
-
-typedef enum refusal_kind handshake_step(struct conn *conn, struct conn_handshake *h);
-static handshake_step *const steps[] = {step_params,   step_version, step_role,
-                                        step_presence, step_proof,   step_auth};
-
 /* ---- in ---- */
 
 /* protocol.md 1.3: no JSON at all is closed without a word, JSON that is no request with a reason. */
@@ -240,29 +88,28 @@ void handshake_start(struct conn *conn, const char *text, size_t length)
 {
     struct conn_handshake *h = conn->handshake;
     struct frame frame = {0};
-    enum refusal_kind kind = REFUSAL_NONE;
+    enum refusal_kind kind;
 
     if (!read_request(conn, text, length, &frame))
         return;
     conn_enter(conn, CONN_CHECKING);
     h->request_id = mem_slice(frame.id.at, frame.id.length);
     if (!frame_is(&frame, "connect")) {
-        refuse(conn, REFUSAL_FIRST_NOT_CONNECT);
+        handshake_refuse(conn, REFUSAL_FIRST_NOT_CONNECT);
         return;
     }
     if (conn->gw->stopping) {
         snprintf(h->reason, sizeof(h->reason), "gateway restart in progress");
-        refuse(conn, REFUSAL_UNAVAILABLE);
+        handshake_refuse(conn, REFUSAL_UNAVAILABLE);
         return;
     }
     if (frame.body.at)
         h->tree = json_parse(frame.body.at, frame.body.length, NULL);
-    for (size_t i = 0; i < COUNT(steps) && kind == REFUSAL_NONE; i++)
-        kind = steps[i](conn, h);
+    kind = handshake_steps(conn, h);
     if (kind == REFUSAL_NONE)
         locate(conn);
     else
-        refuse(conn, kind);
+        handshake_refuse(conn, kind);
 }
 
 /* ---- where is the peer: asked only when a decision hangs on it ---- */
@@ -344,7 +191,7 @@ static void on_asked(struct op *op, int result)
     if (result < 0)
         snprintf(h->reason, sizeof(h->reason), "the request to pair could not be stored: %s",
                  err_text(result));
-    refuse(h->conn, result < 0 ? REFUSAL_UNAVAILABLE : REFUSAL_PAIRING);
+    handshake_refuse(h->conn, result < 0 ? REFUSAL_UNAVAILABLE : REFUSAL_PAIRING);
 }
 
 static void ask_operator(struct conn *conn, struct store_batch *batch)
@@ -357,7 +204,7 @@ static void ask_operator(struct conn *conn, struct store_batch *batch)
         snprintf(h->pairing_id, sizeof(h->pairing_id), "%s", request->id);
     if (!request || !is_new) {
         store_batch_free(batch);
-        refuse(conn, REFUSAL_PAIRING);
+        handshake_refuse(conn, REFUSAL_PAIRING);
         return;
     }
     op_init(&h->op, conn->gw->loop, on_asked, COMMIT_DEADLINE_MS);
@@ -373,7 +220,7 @@ static void on_settled(struct op *op, int result)
         return;
     }
     snprintf(h->reason, sizeof(h->reason), "the device could not be stored: %s", err_text(result));
-    refuse(h->conn, REFUSAL_UNAVAILABLE);
+    handshake_refuse(h->conn, REFUSAL_UNAVAILABLE);
 }
 
 /* Who showed its device token keeps it; who came by the shared secret gets a fresh one, because only
@@ -403,7 +250,7 @@ static void settle(struct conn *conn)
     struct conn_handshake *h = conn->handshake;
 
     if (!conn->local && strcmp(h->auth_method, "none") == 0) {
-        refuse(conn, REFUSAL_NOT_LOCAL);
+        handshake_refuse(conn, REFUSAL_NOT_LOCAL);
         return;
     }
     if (!h->has_device) {
@@ -424,7 +271,7 @@ static void settle(struct conn *conn)
         store_batch_free(batch);
         snprintf(h->reason, sizeof(h->reason),
                  "no room for another device: remove one (culvert devices remove)");
-        refuse(conn, REFUSAL_UNAVAILABLE);
+        handshake_refuse(conn, REFUSAL_UNAVAILABLE);
         return;
     }
     /* What the credential could not give is not asked for any more. */
@@ -478,7 +325,7 @@ static void admit(struct conn *conn)
 
     if (h->has_device && !still_welcome(conn, h)) {
         snprintf(h->reason, sizeof(h->reason), "the device was changed meanwhile, try again");
-        refuse(conn, REFUSAL_UNAVAILABLE);
+        handshake_refuse(conn, REFUSAL_UNAVAILABLE);
         return;
     }
     conn->version = h->version;
@@ -502,74 +349,4 @@ static void admit(struct conn *conn)
     };
     timer_stop(conn->gw->loop, &h->deadline);
     conn_opened(conn);
-}
-
-/* The device has a token that would do: the client may try it. */
-static bool has_other_way(struct conn *conn, const struct conn_handshake *h)
-{
-    const struct device *device = h->has_device ? device_find(conn->gw, h->params.device.id) : NULL;
-    const struct device_token *token = device ? device_token_of(device, h->role) : NULL;
-
-    return token && !token->revoked_at && !is_set(h->params.auth.device_token);
-}
-
-static void answer_refusal(struct conn *conn, enum refusal_kind kind)
-{
-    struct conn_handshake *h = conn->handshake;
-    const struct device *device = h->has_device ? device_find(conn->gw, h->params.device.id) : NULL;
-    struct refusal_context context = {
-        .version = h->version,
-        .params = kind > REFUSAL_BAD_PARAMS && h->tree ? &h->params : NULL,
-        .local_host = peer_is_here(&h->ingress),
-        .text = h->reason,
-        .can_retry_with_device_token = has_other_way(conn, h),
-        .need = h->need,
-        .request_id = h->pairing_id[0] ? h->pairing_id : NULL,
-        .approved_roles = device ? device->roles : 0,
-        .approved_scopes = device ? device->scopes : SCOPE_NONE,
-        .asked_scopes = h->asked,
-    };
-    CLEAN(buf_done) struct buf b;
-    struct json_writer w;
-    char reason[512];
-    uint16_t code;
-
-    buf_init(&b, CONN_PREAUTH_MAX * 2);
-    jw_init(&w, &b);
-    jw_object(&w);
-    jw_kstr(&w, "type", "res");
-    jw_key(&w, "id");
-    jw_raw(&w, h->request_id, strlen(h->request_id));
-    jw_kbool(&w, "ok", false);
-    jw_key(&w, "error");
-    refusal_write(kind, &context, &w);
-    jw_object_end(&w);
-    if (!b.bad)
-        conn_send(conn, b.data, b.length, NULL);
-    refusal_close(kind, &context, &code, reason, sizeof(reason));
-    log_info("%s refused: %s", conn->uuid, reason);
-    conn_close(conn, code, reason);
-}
-
-static void on_delayed(void *arg)
-{
-    struct conn *conn = arg;
-
-    answer_refusal(conn, conn->handshake->refusal);
-}
-
-/* Guesses are counted; on this host their answer waits, because nobody here can be locked out. */
-static void refuse(struct conn *conn, enum refusal_kind kind)
-{
-    struct conn_handshake *h = conn->handshake;
-    int64_t delay_ms = 0;
-
-    if (auth_was_guess(kind))
-        delay_ms = limit_auth_failed(conn->gw, h->ingress.rate_key, h->ingress.exempt);
-    if (delay_ms <= 0) {
-        answer_refusal(conn, kind);
-        return;
-    }
-    h->refusal = kind;
-    timer_start(conn->gw->loop, &h->delay, delay_ms, 0, on_delayed, conn);
 }

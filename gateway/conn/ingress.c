@@ -215,3 +215,8 @@ int ingress_judge(const struct ingress_facts *facts, struct ingress *ret, const 
     *ret = in;
     return 0;
 }
+
+bool ingress_is_here(const struct ingress *ingress)
+{
+    return ingress->transport == WS_TCP ? ingress->loopback : ingress->own_uid;
+}

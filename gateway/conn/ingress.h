@@ -35,5 +35,8 @@ struct ingress {
 /* 0, or the HTTP status to refuse the upgrade with and why (static text, a sentence). */
 int ingress_judge(const struct ingress_facts *facts, struct ingress *ret, const char **ret_why);
 
+/* On this host by the socket's word: loopback that nobody forwarded, our own uid, a pair. */
+bool ingress_is_here(const struct ingress *ingress);
+
 /* Names of the headers that show a proxy; NULL-terminated. */
 extern const char *const ingress_forwarding_headers[];

@@ -63,6 +63,12 @@ struct conn_handshake *handshake_free(struct conn_handshake *handshake);
 /* The first message. Ends in conn_opened or a refusal, now or later. */
 void handshake_start(struct conn *conn, const char *text, size_t length);
 
+/* handshake_steps.c: why not, or REFUSAL_NONE and everything the steps find out. */
+enum refusal_kind handshake_steps(struct conn *conn, struct conn_handshake *h);
+
+/* handshake_refuse.c: answer and close, perhaps after a delay. */
+void handshake_refuse(struct conn *conn, enum refusal_kind kind);
+
 /* hello.c: the answer of a connection that has just become OPEN. */
 void hello_send(struct conn *conn, const struct conn_handshake *handshake);
 

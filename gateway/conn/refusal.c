@@ -131,7 +131,7 @@ static void write_roles(unsigned roles, struct json_writer *w)
 
 static void details_protocol(const struct refusal_context *context, struct json_writer *w)
 {
-    bool v3_only = context->params && context->params->max_protocol < 4;
+    bool v3_only = context->params && context->params->max_protocol < 3;
 
     if (v3_only) {
         jw_kint(w, "expectedProtocol", 3);
