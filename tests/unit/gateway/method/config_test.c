@@ -4,6 +4,7 @@
 #include "gateway/config/config.h"
 #include "tests/rig/rig.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct rig *rig;
