@@ -19,8 +19,8 @@ static void check_say(const struct checker *c, struct issues *to, const struct s
                       char *message)
 {
     char path[CONFIG_PATH_MAX];
-    int line;
-    const char *file = sources_locate(c->sources, at, &line);
+    int line = 0;
+    const char *file = issues_full(to) ? NULL : sources_locate(c->sources, at, &line);
 
     issues_add(to, step_text(at, path, sizeof(path)), file, line, message);
 }

@@ -20,6 +20,12 @@ struct issues {
     size_t total; /* with those not kept */
 };
 
+/* True when a further one would only be counted: then add it without place and text (NULL, 0). */
+static inline bool issues_full(const struct issues *issues)
+{
+    return issues->count == ISSUES_MAX;
+}
+
 /* path and file are copied, message is taken. */
 void issues_add(struct issues *issues, const char *path, const char *file, int line, char *message);
 void issues_done(struct issues *issues);

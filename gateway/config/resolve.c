@@ -19,8 +19,8 @@ struct resolver {
 static void resolve_issue(struct resolver *r, const struct step *at, char *message)
 {
     char path[CONFIG_PATH_MAX];
-    int line;
-    const char *file = sources_locate(r->sources, at, &line);
+    int line = 0;
+    const char *file = issues_full(r->issues) ? NULL : sources_locate(r->sources, at, &line);
 
     issues_add(r->issues, step_text(at, path, sizeof(path)), file, line, message);
 }

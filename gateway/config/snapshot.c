@@ -4,9 +4,11 @@
 
 #include "base/mem.h"
 #include "gateway/config/check.h"
+#include "gateway/config/redact.h"
 #include "gateway/config/resolve.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 /* "agents.defaults.model": "p/m" is short for {primary: "p/m"}. */
 static void expand_short_forms(struct json *tree)
@@ -86,6 +88,24 @@ static struct snapshot *snapshot_new(const char *path, bool exists, char *raw, s
     return s;
 }
 
+/* Secrets in a file that others can read, or a file that others can change: worth a word. */
+static void check_mode(struct snapshot *s)
+{
+    struct stat st;
+    bool secrets = false;
+
+    if (stat(s->path, &st) < 0)
+        return;
+    if (st.st_mode & 044)
+        json_free(redact(s->merged, &secrets));
+    if ((st.st_mode & 022) || secrets)
+        issues_add(&s->warnings, "", s->path, 0,
+                   mem_format("%s; run: chmod 600 %s",
+                              st.st_mode & 022 ? "others can change this file"
+                                               : "others can read the secrets in this file",
+                              s->path));
+}
+
 struct snapshot *snapshot_read(const char *path)
 {
     struct fault fault = {0};
@@ -93,8 +113,11 @@ struct snapshot *snapshot_read(const char *path)
     size_t length = 0;
     int r = source_read(path, &text, &length, &fault);
 
-    if (r == 0)
-        return snapshot_new(path, true, text, length);
+    if (r == 0) {
+        struct snapshot *read = snapshot_new(path, true, text, length);
+        check_mode(read);
+        return read;
+    }
     struct snapshot *s = snapshot_new(path, false, mem_string(""), 0);
     if (r != -ERR_NOT_FOUND)
         issues_add(&s->issues, "", NULL, 0, mem_string(fault.text));

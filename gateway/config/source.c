@@ -83,12 +83,18 @@ int source_read(const char *path, char **ret_text, size_t *ret_length, struct fa
     return r;
 }
 
+/* Values below and with j; SIZE_MAX when some object has too many members. */
 static size_t count_values(const struct json *j)
 {
-    size_t count = 1;
+    size_t count = 1, members = 0;
 
-    json_each (item, j)
-        count += count_values(item);
+    json_each (item, j) {
+        size_t below = count_values(item);
+        members += json_key(item) != NULL;
+        if (below == SIZE_MAX || members > SOURCE_MEMBERS_MAX)
+            return SIZE_MAX;
+        count += below;
+    }
     return count;
 }
 
@@ -121,10 +127,13 @@ static struct json *source_add(struct builder *b, const struct include *file, ch
         issues_add(b->issues, "", file->path, 0, mem_string(fault.text));
         return NULL;
     }
-    sources->values += count_values(tree);
-    if (sources->values > SOURCE_VALUES_MAX) {
+    size_t values = count_values(tree);
+    sources->values += values == SIZE_MAX ? 0 : values;
+    if (values == SIZE_MAX || sources->values > SOURCE_VALUES_MAX) {
         issues_add(b->issues, "", file->path, 0,
-                   mem_format("more than %d values in the configuration", SOURCE_VALUES_MAX));
+                   mem_format("larger than a configuration may be: %d values in all, %d members in "
+                              "one object",
+                              SOURCE_VALUES_MAX, SOURCE_MEMBERS_MAX));
         return json_free(tree);
     }
     return tree;

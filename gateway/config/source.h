@@ -5,10 +5,11 @@
 #include "gateway/config/issue.h"
 #include "gateway/config/path.h"
 
-#define SOURCE_BYTES_MAX  ((size_t)1 << 20) /* one file */
-#define SOURCE_DEPTH_MAX  8                 /* files that include files */
-#define SOURCE_COUNT_MAX  64                /* files in all */
-#define SOURCE_VALUES_MAX 20000             /* values of all files together */
+#define SOURCE_BYTES_MAX   ((size_t)1 << 20) /* one file */
+#define SOURCE_DEPTH_MAX   8                 /* files that include files */
+#define SOURCE_COUNT_MAX   64                /* files in all */
+#define SOURCE_VALUES_MAX  20000             /* values of all files together */
+#define SOURCE_MEMBERS_MAX 2000              /* members of one object: look-ups walk them */
 
 struct source {
     char *path; /* as opened, absolute where the root was */

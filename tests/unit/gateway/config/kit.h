@@ -21,6 +21,7 @@ static inline const char *kit_file(const char *name, const char *text)
     if (f) {
         fputs(text, f);
         fclose(f);
+        chmod(path, 0600);
     }
     return path;
 }

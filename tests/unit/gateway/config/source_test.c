@@ -163,6 +163,52 @@ T(a_large_file_is_refused)
     mem_free(big);
 }
 
+T(a_file_that_others_can_read_or_change_is_said)
+{
+    static const struct {
+        const char *text;
+        unsigned mode;
+        const char *says;
+    } rows[] = {
+        {"{gateway:{auth:{token:'x'}}}", 0644, "others can read the secrets"},
+        {"{gateway:{auth:{token:'x'}}}", 0600, NULL},
+        {"{gateway:{auth:{token:'${HOME}'}}}", 0644, NULL},
+        {"{}", 0664, "others can change this file"},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const char *path = kit_file("mode.json", rows[i].text);
+        t_eq(chmod(path, rows[i].mode), 0);
+        struct snapshot *s = snapshot_read(path);
+        t_eq(s->warnings.count, rows[i].says != NULL);
+        if (rows[i].says && s->warnings.count)
+            t_has(s->warnings.items[0].message, rows[i].says);
+        snapshot_free(s);
+    }
+}
+
+T(too_much_is_refused_soon)
+{
+    CLEAN(buf_done) struct buf many;
+
+    buf_init(&many, 1 << 20);
+    buf_add_char(&many, '{');
+    for (int i = 0; i < 1900; i++) /* unknown, but not too many */
+        buf_addf(&many, "k%d:1,\n", i);
+    buf_add_str(&many, "}");
+    struct snapshot *s = read_text(many.data);
+    t_eq(s->issues.count, ISSUES_MAX);
+    t_eq(s->issues.total, 1900);
+    snapshot_free(s);
+    many.length -= 1;
+    for (int i = 0; i < 200; i++)
+        buf_addf(&many, "l%d:1,", i);
+    buf_add_str(&many, "}");
+    s = read_text(many.data);
+    t_has(first_issue(s), "members in one object");
+    snapshot_free(s);
+}
+
 T(lines_are_found_past_comments_and_strings)
 {
     const char *text =

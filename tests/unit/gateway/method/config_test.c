@@ -17,31 +17,47 @@ static void start(const char *config)
     reader = peer_connect(rig, 4, "operator.read");
 }
 
+/* A request and its response, however long the disk takes (at most about 10 s). */
+static const char *ask(struct peer *peer, const char *method, const char *params)
+{
+    static unsigned count;
+    char id[32];
+    const char *text = "";
+
+    snprintf(id, sizeof(id), "ask%u", count++);
+    CLEAN(mem_free)
+    char *frame = mem_format("{\"type\":\"req\",\"id\":\"%s\",\"method\":\"%s\",\"params\":%s}", id,
+                             method, params);
+    peer_send_raw(peer, frame, strlen(frame));
+    for (int i = 0; i < 250 && !text[0]; i++)
+        text = peer_response(peer, id);
+    return text;
+}
+
 /* Calls with the base hash of the file as it is now put in for %s. */
 static const char *change(const char *method, const char *params)
 {
-    CLEAN(json_free)
-    struct json *got = json_parse(peer_call(reader, "config.get", "{}"),
-                                  strlen(peer_call(reader, "config.get", "{}")), NULL);
+    const char *now = ask(reader, "config.get", "{}");
+    CLEAN(json_free) struct json *got = json_parse(now, strlen(now), NULL);
     const char *hash = json_string(json_path(got, "payload.hash"), "");
     const char *at = strstr(params, "%s");
     CLEAN(mem_free)
     char *text =
         at ? mem_format("%.*s%s%s", (int)(at - params), params, hash, at + 2) : mem_string(params);
 
-    return peer_call(admin, method, text);
+    return ask(admin, method, text);
 }
 
 T(get_schema_and_identity_for_readers)
 {
-    start("{gateway:{auth:{password:'hunter2'}},session:{mainKey:'m'}}");
-    const char *got = peer_call(reader, "config.get", "{}");
+    start("{models:{providers:{x:{apiKey:'hunter2',baseUrl:'http://127.0.0.1:1'}}}}");
+    const char *got = ask(reader, "config.get", "{}");
     t_json(got, "{'ok':true,'payload':{'exists':true,'valid':true,'raw':null,"
-                "'config':{'gateway':{'auth':{'password':'__OPENCLAW_REDACTED__'}}}}}");
+                "'config':{'models':{'providers':{'x':{'apiKey':'__OPENCLAW_REDACTED__'}}}}}}");
     t_ok(!strstr(got, "hunter2"));
-    t_json(peer_call(reader, "config.schema", "{}"),
+    t_json(ask(reader, "config.schema", "{}"),
            "{'ok':true,'payload':{'schema':{'type':'object'},'version':'*','generatedAt':'*'}}");
-    t_json(peer_call(reader, "gateway.identity.get", "{}"),
+    t_json(ask(reader, "gateway.identity.get", "{}"),
            "{'ok':true,'payload':{'deviceId':'*','publicKey':'*'}}");
     rig_free(rig);
 }
@@ -49,8 +65,8 @@ T(get_schema_and_identity_for_readers)
 T(changes_need_admin)
 {
     start("{}");
-    t_json(peer_call(reader, "config.set", "{\"raw\":\"{}\"}"), "{'ok':false}");
-    t_json(peer_call(reader, "config.patch", "{\"raw\":\"{}\"}"), "{'ok':false}");
+    t_json(ask(reader, "config.set", "{\"raw\":\"{}\"}"), "{'ok':false}");
+    t_json(ask(reader, "config.patch", "{\"raw\":\"{}\"}"), "{'ok':false}");
     rig_free(rig);
 }
 
@@ -91,8 +107,7 @@ T(refusals_on_the_wire)
            "{'error':{'message':'config changed since last load; re-run config.get and retry'}}");
     t_json(change("config.set", "{\"raw\":\"{zzz:1}\",\"baseHash\":\"%s\"}"),
            "{'error':{'code':'INVALID_REQUEST','details':{'issues':[{'path':'zzz'}]}}}");
-    t_json(change("config.set", "{}"), "{'error':{'message':\"invalid config.set params: at root: "
-                                       "must have required property 'raw'\"}}");
+    t_has(change("config.set", "{}"), "must have required property 'raw'");
     t_str(config_str(rig->gw->config, KNOB_session_main_key), "m");
     rig_free(rig);
 }
@@ -112,20 +127,16 @@ T(two_changes_at_once_one_waits_outside)
 
 T(a_change_outlives_its_connection)
 {
-    struct fault fault = {0};
-
     start("{session:{mainKey:'m'}}");
-    CLEAN(json_free)
-    struct json *got = NULL;
-    const char *text = peer_call(reader, "config.get", "{}");
-    got = json_parse(text, strlen(text), &fault);
+    const char *text = ask(reader, "config.get", "{}");
+    CLEAN(json_free) struct json *got = json_parse(text, strlen(text), NULL);
     peer_send(admin,
               "{'type':'req','id':'a','method':'config.set','params':{'raw':'{}','baseHash':'%s'}}",
               json_string(json_path(got, "payload.hash"), ""));
     peer_close(admin);
     for (int i = 0; i < 50 && strcmp(config_str(rig->gw->config, KNOB_session_main_key), "m") == 0;
          i++)
-        peer_call(reader, "config.get", "{}");
+        ask(reader, "config.get", "{}");
     t_str(config_str(rig->gw->config, KNOB_session_main_key), "main");
     rig_free(rig);
 }
@@ -167,13 +178,13 @@ T(logs_tail_cursor_limit_and_reset)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         CLEAN(mem_free) char *wanted = mem_format("{'ok':true,'payload':%s}", rows[i].reply);
-        t_json(peer_call(reader, "logs.tail", rows[i].params), wanted);
+        t_json(ask(reader, "logs.tail", rows[i].params), wanted);
     }
-    t_json(peer_call(reader, "logs.tail", "{\"limit\":0}"), "{'ok':false}");
+    t_json(ask(reader, "logs.tail", "{\"limit\":0}"), "{'ok':false}");
     char path[4096];
     log_file_path(path, sizeof(path));
     unlink(path);
-    t_json(peer_call(reader, "logs.tail", "{}"), "{'payload':{'size':0,'lines':[]}}");
+    t_json(ask(reader, "logs.tail", "{}"), "{'payload':{'size':0,'lines':[]}}");
     log_close();
     rig_free(rig);
 }
