@@ -42,6 +42,15 @@ static void on_candidate(void *arg, const char *key, size_t length)
     nearest_try(arg, key, length);
 }
 
+/* Past the ceiling unknown keys are only counted: looking for the nearest one is the costly part. */
+static bool check_has_room(const struct checker *c)
+{
+    if (!issues_full(c->issues))
+        return true;
+    c->issues->total++;
+    return false;
+}
+
 static void check_unknown(const struct checker *c, const struct step *at, struct nearest *nearest)
 {
     if (nearest->best[0])
@@ -114,6 +123,8 @@ static void check_row_unknown(const struct checker *c, const struct field *rows,
         check_unused(c, at);
         return;
     }
+    if (!check_has_room(c))
+        return;
     nearest_init(&nearest, at->key);
     for (const struct field *row = rows; row->kind != FIELD_END; row++)
         nearest_try(&nearest, row->key, strlen(row->key));
@@ -304,7 +315,7 @@ static void check_member(const struct checker *c, const struct step *at, const s
             check_members(c, at, value);
         else
             check_expected(c, at, "an object", value);
-    } else {
+    } else if (check_has_room(c)) {
         struct nearest nearest;
         nearest_init(&nearest, at->key);
         rows_children(step_text(at->up, path, sizeof(path)), on_candidate, &nearest);
