@@ -175,11 +175,31 @@ static bool number_is_finite(const char *text, size_t length)
     return isfinite(strtod(copy, NULL));
 }
 
+/* Moves over the point and the exponent that may follow the digits; returns what is wrong, or NULL. */
+static const char *fraction_trouble(struct scan *s, bool *ret_point, bool *ret_exponent)
+{
+    *ret_point = s->at < s->end && *s->at == '.';
+    if (*ret_point) {
+        s->at++;
+        if (scan_digits(s) == 0)
+            return "a digit must follow the decimal point";
+    }
+    *ret_exponent = s->at < s->end && (*s->at | 0x20) == 'e';
+    if (*ret_exponent) {
+        s->at++;
+        if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
+            s->at++;
+        if (scan_digits(s) == 0)
+            return "a digit must follow the exponent";
+    }
+    return NULL;
+}
+
 /* Moves over a number; returns what is wrong with it, or NULL. */
 static const char *number_trouble(struct scan *s)
 {
     const char *first = s->at;
-    bool integer = true;
+    bool point, exponent;
 
     if (*s->at == '-')
         s->at++;
@@ -189,22 +209,11 @@ static const char *number_trouble(struct scan *s)
         return s->at == s->end ? "the text ends too early" : "expected a value";
     if (count > 1 && *digits == '0')
         return "a number must not start with 0";
-    if (s->at < s->end && *s->at == '.') {
-        s->at++;
-        integer = false;
-        if (scan_digits(s) == 0)
-            return "a digit must follow the decimal point";
-    }
-    bool exponent = s->at < s->end && (*s->at | 0x20) == 'e';
-    if (exponent) {
-        s->at++;
-        if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
-            s->at++;
-        if (scan_digits(s) == 0)
-            return "a digit must follow the exponent";
-    }
+    const char *trouble = fraction_trouble(s, &point, &exponent);
+    if (trouble)
+        return trouble;
     size_t length = (size_t)(s->at - first);
-    if (integer && !exponent && !integer_fits(digits, count))
+    if (!point && !exponent && !integer_fits(digits, count))
         return "integer beyond 2^53 (send it as a string)";
     if (length > NUMBER_LENGTH_MAX)
         return "number longer than 63 characters";

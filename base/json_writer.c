@@ -318,32 +318,35 @@ static void indent_line(struct buf *out, unsigned depth)
         buf_add(out, "  ", 2);
 }
 
-/* Compact JSON with lines and two spaces per level. */
+/* Length of the string literal at its opening quote. */
+static size_t literal_length(const char *at)
+{
+    const char *end = at + 1;
+
+    while (*end != '"')
+        end += *end == '\\' ? 2 : 1;
+    return (size_t)(end + 1 - at);
+}
+
+/* Compact JSON (our own) with lines and two spaces per level. */
 static void indent_text(struct buf *out, const char *text)
 {
     unsigned depth = 0;
-    bool in_string = false;
 
-    for (const char *at = text; *at; at++) {
-        bool opens = !in_string && (*at == '{' || *at == '[');
-        bool closes = !in_string && (*at == '}' || *at == ']');
-        if (in_string && *at == '\\')
-            buf_add(out, at++, 1);
-        else if (*at == '"')
-            in_string = !in_string;
-        if (opens && (at[1] == '}' || at[1] == ']')) {
-            buf_add(out, at++, 2);
-            continue;
-        }
-        if (closes)
+    for (const char *at = text; *at;) {
+        bool opens = *at == '{' || *at == '[';
+        bool empty = opens && (at[1] == '}' || at[1] == ']');
+        size_t length = *at == '"' ? literal_length(at) : empty ? 2 : 1;
+        if (*at == '}' || *at == ']')
             indent_line(out, --depth);
-        buf_add(out, at, 1);
-        if (opens)
+        buf_add(out, at, length);
+        if (opens && !empty)
             indent_line(out, ++depth);
-        else if (!in_string && *at == ',')
+        else if (*at == ',')
             indent_line(out, depth);
-        else if (!in_string && *at == ':')
+        else if (*at == ':')
             buf_add(out, " ", 1);
+        at += length;
     }
 }
 

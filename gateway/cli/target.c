@@ -110,10 +110,12 @@ static bool has_socket(const char *folder)
     return stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
-static int use_socket(struct target *target, const char *folder)
+/* Takes the folder. */
+static int use_socket(struct target *target, char *folder)
 {
-    mem_free(target->state_dir);
-    target->state_dir = mem_string(folder);
+    if (folder != target->state_dir)
+        mem_free(target->state_dir);
+    target->state_dir = folder;
     target->unix_path = mem_format("%s/gateway.sock", folder);
     target->ws.unix_path = target->unix_path;
     target->local = true;
@@ -127,7 +129,7 @@ static int find_local(struct target *target, struct fault *reterr_fault)
     if (has_socket(target->state_dir))
         return use_socket(target, target->state_dir);
     if (!getenv("CULVERT_STATE_DIR") && has_socket(system_dir))
-        return use_socket(target, system_dir);
+        return use_socket(target, mem_string(system_dir));
     return fault_set(
         reterr_fault, -ERR_CONNECT,
         "no gateway is running here (looked for %s/gateway.sock%s); start one with: culvert "

@@ -7,9 +7,69 @@
 
 struct turns;
 
-#define TURN_QUEUE_MAX 64 /* waiting turns per lane; one more is UNAVAILABLE */
+#define TURN_QUEUE_MAX      64        /* waiting turns per lane; one more is UNAVAILABLE */
+#define TURNS_MAX           4096      /* turns in all lanes; one more is UNAVAILABLE */
+#define TURN_TEXT_MAX       (1 << 20) /* bytes of one answer; past it the turn ends with an error */
+#define TURN_TIMEOUT_MAX_MS (24 * 60 * 60 * 1000)
+#define TURN_DELTA_MS       150 /* at most one chat delta per run and so long; protocol.md 6.2 */
+#define TURN_WAITERS_MAX    1024
+#define TURN_RUN_ID_MAX     256
 
-struct turns *turns_new(struct gateway *gw, struct fault *reterr_fault) MUSTCHECK; /* ends interrupted turns */
-/* Ends every turn as interrupted (shutdown), then frees. */
+struct turns *turns_new(struct gateway *gw, struct fault *reterr_fault)
+    MUSTCHECK; /* ends interrupted turns */
+/* Ends every turn as interrupted (shutdown), then frees. Before models_free and calls_free. */
 struct turns *turns_free(struct turns *turns);
 size_t turn_count(const struct gateway *gw); /* running now */
+
+/* ---- for gateway/session and the method groups ---- */
+
+enum turn_method { TURN_CHAT, TURN_AGENT }; /* whose idempotency keys: "chat:<k>", "agent:<k>" */
+
+/* All borrowed for the call. */
+struct turn_request {
+    enum turn_method method;
+    const char *run_id;      /* the idempotency key */
+    const char *session_key; /* canonical */
+    const char *caller_key;  /* as the caller wrote it: v3 events carry that */
+    const char *message;
+    const char *images;       /* JSON array of image parts; NULL: none */
+    const char *extra_system; /* NULL: none */
+    int64_t timeout_ms;       /* < 0: as configured; 0: the longest there is */
+};
+
+/* An outcome is a JSON object, the same live and from the store:
+ * {runId, status: started|ok|error|aborted, sessionKey, agentId, sessionId, messageId?, error?, errorKind?,
+ *  stopReason?, startedAt?, endedAt?, provider?, model?, usage?, text?}. text only for command replies. */
+struct turn_events {
+    /* Once. 0: the message and its idempotency key are on disk, acknowledge now. Negative: the store
+     * refused, nothing happened and ended() does not come. */
+    void (*accepted)(void *arg, int result, const struct fault *fault);
+    /* Once, after the end is on disk (or could not be). text is the answer. Optional. */
+    void (*ended)(void *arg, const struct json *outcome, const char *text);
+};
+/* 0: taken, accepted() comes on a later turn of the loop. Negative with a fault: no turn was made
+ * (-ERR_BUSY: queue full). The run id must be unknown: ask turn_known first. */
+int turn_submit(struct gateway *gw, const struct turn_request *request,
+                const struct turn_events *events, void *arg, struct fault *reterr_fault);
+
+/* A run of either method with that id has not ended. Its canonical session key, else NULL. */
+const char *turn_running_in(struct gateway *gw, const char *run_id);
+/* The stored outcome of an earlier request with that key; NULL: never seen. Caller owns (json_free). */
+struct json *turn_known(struct gateway *gw, enum turn_method method, const char *run_id) MUSTCHECK;
+
+bool turn_active(struct gateway *gw, const char *session_key); /* something runs or waits there */
+void turn_write_run_ids(struct gateway *gw, const char *session_key,
+                        struct json_writer *w); /* array */
+/* Stops the run (NULL: all) of that session; writes the ids it stopped as an array. reason: "rpc",
+ * "stop". Returns how many. */
+size_t turn_abort(struct gateway *gw, const char *session_key, const char *run_id,
+                  const char *reason, struct json_writer *w);
+
+/* Result 0 and the outcome, or -ERR_TIMEOUT, or -ERR_INTERRUPTED at shutdown. Once. */
+typedef void turn_wait_fn(void *arg, int result, const struct json *outcome);
+/* Waits for the end of a run that may not have begun. -ERR_FULL past TURN_WAITERS_MAX. */
+int turn_wait(struct gateway *gw, const char *run_id, int64_t timeout_ms, turn_wait_fn *fn,
+              void *arg);
+/* Stops what runs in the session and calls fn (outcome NULL) when its lane is empty: at once if it is. */
+int turn_settle(struct gateway *gw, const char *session_key, const char *reason, int64_t timeout_ms,
+                turn_wait_fn *fn, void *arg);

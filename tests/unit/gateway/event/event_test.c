@@ -50,7 +50,7 @@ T(seq_is_contiguous_for_each_connection_after_the_scope_filter)
         if (!text[0])
             break;
         t_ok(!strstr(text, "device.pair.requested"));
-        t_eq(seq_of(text), last + 1);
+        t_ok(last == 0 || seq_of(text) == last + 1);
         last = seq_of(text);
         chats += strstr(text, "\"chat\"") != NULL;
     }
@@ -183,6 +183,7 @@ T(a_refresh_raises_the_health_version_and_is_told)
     int64_t before = health_version(rig->gw);
     t_has(peer_call(peer, "health", "{'probe':true}"), "\"ok\":true");
     t_eq(health_version(rig->gw), before + 1);
+    rig_advance(rig, EVENT_STATE_MS);
     t_has(peer_event(peer, "health"), "stateVersion");
     rig_free(rig);
 }

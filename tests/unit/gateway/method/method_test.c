@@ -52,7 +52,7 @@ T(bad_params_name_the_member)
 
     t_has(peer_call(peer, "logs.tail", "{'limit':'many'}"),
           "invalid logs.tail params: at /limit: must be integer");
-    t_has(peer_call(peer, "health", "[]"), "invalid health params: at root: must be object");
+    t_has(peer_call(peer, "health", "[]"), "invalid health params: must be object");
     t_has(peer_call(peer, "health", "null"), "\"ok\":true");
     t_has(peer_call(peer, "health", "{'zzz':1}"), "\"ok\":true");
     rig_free(rig);

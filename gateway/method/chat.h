@@ -1,0 +1,37 @@
+/* What the chat group's files share with one another and with sessions.send. */
+#pragma once
+
+#include "base/field.h"
+
+struct call;
+struct gateway;
+
+/* A message into a session, as chat.send and sessions.send ask for it. Ends the call. */
+struct chat_message {
+    const char *session_key, *agent_id; /* as given; agent_id may be NULL */
+    const char *message, *run_id;
+    const struct json *attachments;
+    int64_t timeout_ms; /* < 0: as configured */
+};
+int chat_submit(struct call *call, const struct chat_message *message);
+
+/* chat_history.c */
+struct chat_history;
+extern const struct field chat_history_fields[], chat_history_reply[];
+extern const struct field chat_message_get_fields[], chat_message_get_reply[];
+extern const struct field chat_metadata_fields[], chat_metadata_reply[];
+struct chat_history {
+    const char *session_key, *agent_id;
+    int64_t limit, offset, max_chars, max_bytes;
+};
+struct chat_message_get {
+    const char *session_key, *agent_id, *message_id;
+    int64_t max_chars;
+};
+struct chat_metadata {
+    const char *session_key, *agent_id;
+};
+int chat_history_run(struct call *call, const void *params);
+int chat_startup_run(struct call *call, const void *params);
+int chat_message_get_run(struct call *call, const void *params);
+int chat_metadata_run(struct call *call, const void *params);

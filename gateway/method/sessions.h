@@ -1,0 +1,84 @@
+/* What the files of the sessions group share. */
+#pragma once
+
+#include "base/io/op.h"
+#include "gateway/method/keys.h"
+#include "gateway/session/session.h"
+
+struct call;
+
+struct sessions_list {
+    int64_t limit, offset, active_minutes;
+    bool include_global, include_unknown, configured_only, titles, last;
+    int sort;
+    const char *label, *spawned_by, *agent_id, *search;
+    const struct json *archived;
+};
+extern const struct field sessions_list_fields[], sessions_list_reply[];
+int sessions_list_run(struct call *call, const void *params);
+
+struct sessions_preview {
+    const struct json *keys;
+    int64_t limit, max_chars;
+};
+extern const struct field sessions_preview_fields[], sessions_preview_reply[];
+int sessions_preview_run(struct call *call, const void *params);
+
+struct sessions_resolve {
+    const char *key, *session_id, *label, *agent_id, *spawned_by;
+    bool include_global, include_unknown, allow_missing;
+};
+extern const struct field sessions_resolve_fields[], sessions_resolve_reply[];
+int sessions_resolve_run(struct call *call, const void *params);
+
+struct sessions_describe {
+    const char *key;
+    bool titles, last;
+};
+extern const struct field sessions_describe_fields[], sessions_describe_reply[];
+int sessions_describe_run(struct call *call, const void *params);
+
+/* What came for one key. */
+struct patch_value {
+    const struct json *value;
+    struct field_set set;
+};
+/* Every setting of sessions.patch; what each may be stands in sessions_patch.c. */
+#define PATCH_KEYS(x)                                                                              \
+    x(label) x(icon) x(color) x(category) x(statusNote) x(archived) x(pinned) x(unread)            \
+        x(thinkingLevel) x(fastMode) x(verboseLevel) x(traceLevel) x(reasoningLevel)               \
+            x(responseUsage) x(elevatedLevel) x(execHost) x(execSecurity) x(execAsk) x(execNode)   \
+                x(permissionMode) x(model) x(spawnedBy) x(sendPolicy) x(groupActivation)           \
+                    x(displayName)
+
+struct sessions_patch {
+    const char *key, *agent_id, *session_id;
+#define MEMBER(name) struct patch_value name;
+    PATCH_KEYS(MEMBER)
+#undef MEMBER
+};
+extern const struct field sessions_patch_fields[], sessions_patch_reply[];
+int sessions_patch_run(struct call *call, const void *params);
+
+/* A change of one session that is answered when it is on disk: the call, its op, what to say. */
+struct sessions_change {
+    struct op op;
+    struct call *call;
+    char key[SESSION_KEY_MAX + 1];
+    void (*reply)(struct call *call, const struct sessions_change *change); /* writes and sends */
+    struct json *detail; /* for reply, owned; may be NULL */
+};
+/* Commits the batch; reply or the store's fault answers the call; the change is freed. */
+void sessions_commit(struct gateway *gw, struct sessions_change *change, struct store_batch *batch);
+struct sessions_change *sessions_change_new(struct call *call, const char *key,
+                                            void (*reply)(struct call *,
+                                                          const struct sessions_change *))
+    MUSTCHECK;
+struct sessions_change *sessions_change_free(struct sessions_change *change);
+/* {ok:true, path, key, entry, resolved}: patch, reset. */
+void sessions_reply_entry(struct call *call, const struct sessions_change *change);
+/* Sets and checks a label: unique, 1..512 characters. NULL clears. */
+int sessions_set_label(struct gateway *gw, struct session *session, const char *label,
+                       struct fault *reterr_fault);
+/* "provider/model" as the session's override; NULL clears. */
+int sessions_set_model(struct session *session, const char *model, struct fault *reterr_fault);

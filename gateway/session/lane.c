@@ -1,0 +1,161 @@
+/* Lanes: the turns of one session key in order, and the list of lanes whose first turn may start. A lane
+ * is made by its first turn and gone with its last. Ready lanes start first come, first served, while
+ * fewer than agents.defaults.maxConcurrent turns run. */
+#include "gateway/session/internal.h"
+
+#include "base/mem.h"
+#include "gateway/config/config.h"
+
+#include <string.h>
+
+struct lane {
+    struct index_node node; /* by session key */
+    char *key;
+    struct turn *first, *last;
+    unsigned count;
+    struct lane *next_ready;
+    bool ready;
+};
+
+struct lane *lane_find(struct turns *turns, const char *session_key)
+{
+    struct index_node *node = index_find(&turns->lanes, session_key);
+
+    return node ? CONTAINER(node, struct lane, node) : NULL;
+}
+
+struct turn *lane_first(const struct lane *lane)
+{
+    return lane ? lane->first : NULL;
+}
+
+bool lane_resets(const struct lane *lane)
+{
+    for (const struct turn *turn = lane->first; turn; turn = turn->next) {
+        if (turn->state < TURN_ENDING && turn->command && turn->command->resets)
+            return true;
+    }
+    return false;
+}
+
+int lane_join(struct turns *turns, struct turn *turn, struct fault *reterr_fault)
+{
+    struct lane *lane = lane_find(turns, turn->session_key);
+
+    if (lane && lane->count > TURN_QUEUE_MAX)
+        return fault_set(
+            reterr_fault, -ERR_BUSY,
+            "session %s already has %d messages waiting; wait for answers or send /stop",
+            turn->session_key, TURN_QUEUE_MAX);
+    if (turns->by_run.count >= TURNS_MAX)
+        return fault_set(reterr_fault, -ERR_BUSY,
+                         "%d turns are waiting on this gateway; try again in a moment", TURNS_MAX);
+    if (!lane) {
+        lane = NEW(struct lane);
+        lane->key = mem_string(turn->session_key);
+        index_put(&turns->lanes, &lane->node, lane->key);
+    }
+    *(lane->last ? &lane->last->next : &lane->first) = turn;
+    lane->last = turn;
+    lane->count++;
+    turn->lane = lane;
+    return 0;
+}
+
+static void lane_unready(struct turns *turns, struct lane *lane)
+{
+    struct lane **at = &turns->ready;
+
+    if (!lane->ready)
+        return;
+    while (*at != lane)
+        at = &(*at)->next_ready;
+    *at = lane->next_ready;
+    if (turns->ready_tail == &lane->next_ready)
+        turns->ready_tail = at;
+    lane->ready = false;
+    lane->next_ready = NULL;
+}
+
+void lane_check(struct turns *turns, struct lane *lane)
+{
+    bool ready = lane->first && lane->first->state == TURN_QUEUED;
+
+    if (!ready) {
+        lane_unready(turns, lane);
+        return;
+    }
+    if (lane->ready)
+        return;
+    lane->ready = true;
+    *turns->ready_tail = lane;
+    turns->ready_tail = &lane->next_ready;
+}
+
+void lane_leave(struct turns *turns, struct turn *turn)
+{
+    struct lane *lane = turn->lane;
+    struct turn **at = &lane->first, *before = NULL;
+
+    while (*at != turn) {
+        before = *at;
+        at = &before->next;
+    }
+    *at = turn->next;
+    if (lane->last == turn)
+        lane->last = before;
+    lane->count--;
+    turn->lane = NULL;
+    turn->next = NULL;
+    lane_check(turns, lane);
+    if (lane->first)
+        return;
+
+    index_remove(&turns->lanes, &lane->node);
+    CLEAN(mem_free) char *key = lane->key;
+    mem_free(lane);
+    waiters_lane_empty(turns, key);
+}
+
+void lanes_pump(struct turns *turns)
+{
+    size_t cap = (size_t)config_int(turns->gw->config, KNOB_agent_concurrency);
+
+    while (turns->ready && turns->running < cap && !turns->closing) {
+        struct lane *lane = turns->ready;
+
+        lane_unready(turns, lane);
+        turns->running++;
+        turn_start(lane->first);
+    }
+}
+
+/* ---- questions ---- */
+
+bool turn_active(struct gateway *gw, const char *session_key)
+{
+    struct lane *lane = gw->turns ? lane_find(gw->turns, session_key) : NULL;
+
+    for (struct turn *turn = lane_first(lane); turn; turn = turn->next) {
+        if (turn->state < TURN_ENDING)
+            return true;
+    }
+    return false;
+}
+
+void turn_write_run_ids(struct gateway *gw, const char *session_key, struct json_writer *w)
+{
+    struct lane *lane = gw->turns ? lane_find(gw->turns, session_key) : NULL;
+
+    jw_array(w);
+    for (struct turn *turn = lane_first(lane); turn; turn = turn->next) {
+        if (turn->state < TURN_ENDING)
+            jw_str(w, turn->run_id);
+    }
+    jw_array_end(w);
+}
+
+size_t turn_count(const struct gateway *gw)
+{
+    return gw->turns->running;
+}
