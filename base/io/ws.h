@@ -37,7 +37,8 @@ struct ws_request {
     const char *query;  /* raw, "" when absent */
     const void *head;   /* for ws_header */
 };
-/* Value of a header (lower-case name), NULL when absent. A name given twice joins with ", ". */
+/* Value of a header (lower-case name), NULL when absent. A name given twice joins with ", " (of a name
+ * that HTTP itself does not define, lws tells the first only). */
 const char *ws_header(const struct ws_request *request, const char *name);
 
 /* What a connection tells its owner. arg is the owner's. None is called from inside a ws_* call.
@@ -114,8 +115,8 @@ void ws_set_events(struct ws *ws, const struct ws_events *events, void *arg);
  * tail. -ERR_FULL when the connection's output_max would be passed (nothing is queued), -ERR_CLOSED
  * after a close. */
 int ws_send(struct ws *ws, const void *head, size_t head_length, struct bytes *tail);
-size_t ws_queued(const struct ws *ws); /* bytes not yet given to the kernel */
-size_t ws_output_total(void);          /* the same over all connections of the process */
+size_t ws_queued(const struct ws *ws);   /* bytes not yet given to the kernel */
+size_t ws_output_total(void);            /* the same over all connections of the process */
 size_t ws_received(const struct ws *ws); /* bytes of a message that has come in part */
 size_t ws_input_total(void); /* bytes of messages that have come in part, over all connections */
 void ws_ping(struct ws *ws);

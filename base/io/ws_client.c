@@ -41,7 +41,8 @@ struct ws_connect {
     struct timer deadline;
     struct defer later;
     char address[INET6_ADDRSTRLEN]; /* being tried */
-    char tls_reason[128];
+    char tls_reason[128], why[256];
+    uv_handle_t *watcher; /* what lws added to the loop for this try */
     int probe_fd;
     struct watch *probe;
     struct timer probe_deadline;
@@ -118,7 +119,7 @@ static const char *errno_reason(int error)
     case EHOSTUNREACH:
     case ENETUNREACH: return "no route to that host";
     case ETIMEDOUT: return "no answer";
-    case 0: return "the connection was closed at once";
+    case 0: return "it takes connections but closed this one before the upgrade";
     default: return strerror(error);
     }
 }
@@ -154,8 +155,8 @@ static void probe(struct ws_connect *c, const struct addrinfo *last)
     if (!last)
         snprintf(path.sun_path, sizeof(path.sun_path), "%s", c->unix_path);
     int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, to, length) == 0 || errno != EINPROGRESS) {
-        int error = errno;
+    int error = fd < 0 ? errno : connect(fd, to, length) == 0 ? 0 : errno;
+    if (error != EINPROGRESS) {
         if (fd >= 0)
             close(fd);
         probe_ends(c, error);
@@ -167,6 +168,57 @@ static void probe(struct ws_connect *c, const struct addrinfo *last)
 }
 
 /* ---- connecting ---- */
+
+/* When connect() itself fails, lws 4.1 closes the descriptor and forgets its uv_poll_t, which then keeps
+ * the loop from ever closing. So what a connect adds to the loop is remembered, and closed if it is
+ * still there when lws has given up. */
+struct find {
+    uv_handle_t *after, *wanted, *found;
+};
+
+static void on_handle_last(uv_handle_t *handle, void *arg)
+{
+    *(uv_handle_t **)arg = handle; /* new ones are appended */
+}
+
+static void on_handle_after(uv_handle_t *handle, void *arg)
+{
+    struct find *find = arg;
+
+    if (!find->after && handle->type == UV_POLL)
+        find->found = handle;
+    if (find->after == handle)
+        find->after = NULL;
+}
+
+static uv_handle_t *watcher_after(uv_loop_t *loop, uv_handle_t *last)
+{
+    struct find find = {.after = last};
+    uv_walk(loop, on_handle_after, &find);
+    return find.found;
+}
+
+static void on_handle_wanted(uv_handle_t *handle, void *arg)
+{
+    struct find *find = arg;
+    if (handle == find->wanted)
+        find->found = handle;
+}
+
+static void on_watcher_closed(uv_handle_t *handle)
+{
+    mem_free(handle);
+}
+
+static void sweep_watcher(struct ws_connect *c)
+{
+    struct find find = {.wanted = c->watcher};
+
+    c->watcher = NULL;
+    uv_walk(loop_uv(c->ws->loop), on_handle_wanted, &find);
+    if (find.found && !uv_is_closing(find.found))
+        uv_close(find.found, on_watcher_closed);
+}
 
 static void try_next(struct ws_connect *c);
 
@@ -201,9 +253,12 @@ static void connect_start(struct ws_connect *c, const char *address)
         give_up(c, -ERR_IO);
         return;
     }
+    uv_handle_t *last = NULL;
     c->starting = true;
+    uv_walk(loop_uv(ws->loop), on_handle_last, &last);
     ws->wsi = lws_client_connect_via_info(&info);
     c->starting = false;
+    c->watcher = watcher_after(loop_uv(ws->loop), last);
     if (ws->wsi)
         lws_set_opaque_user_data(ws->wsi, ws);
     else
@@ -226,11 +281,6 @@ static void try_next(struct ws_connect *c)
     c->next = a->ai_next;
     inet_ntop(a->ai_family, in, c->address, sizeof(c->address));
     connect_start(c, c->address);
-}
-
-static void on_try_next(void *arg)
-{
-    try_next(arg);
 }
 
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *result)
@@ -303,6 +353,7 @@ void ws_connect_opened(struct ws *ws)
     defer_start(ws->loop, &c->later, on_opened_later, c);
 }
 
+/* What lws could say about it; "" when it did not even connect (its words for that vary). */
 static void describe_refusal(const struct ws *ws, const char *what, char *out, size_t size)
 {
     if (ws->connect->tls_reason[0])
@@ -311,31 +362,40 @@ static void describe_refusal(const struct ws *ws, const char *what, char *out, s
         snprintf(out, size, "the server refused the upgrade with HTTP status %d", ws->status);
     else if (strncmp(what, "connect SSL", 11) == 0 || strncmp(what, "connect SYSCALL", 15) == 0)
         snprintf(out, size, "TLS failed: the other end does not speak it, or gave up (%s)", what);
+    else if (strncmp(what, "HS: ", 4) == 0)
+        snprintf(out, size, "the server does not do the WebSocket handshake (%s)", what + 4);
     else
-        snprintf(out, size, "%s", what);
+        out[0] = '\0';
+}
+
+/* Not from inside lws: the next address, or the reason. */
+static void on_failed_later(void *arg)
+{
+    struct ws_connect *c = arg;
+    struct addrinfo *last = c->addresses;
+
+    sweep_watcher(c);
+    if (c->why[0]) {
+        int status = c->ws->status;
+        fail_with(c, status == 401 || status == 403 ? -ERR_DENIED : -ERR_CONNECT, c->why);
+    } else if (!c->unix_path && c->next) {
+        try_next(c);
+    } else {
+        while (last && last->ai_next)
+            last = last->ai_next;
+        probe(c, last);
+    }
 }
 
 void ws_connect_failed(struct ws *ws, const char *what)
 {
     struct ws_connect *c = ws->connect;
-    char why[256];
 
     if (!c || c->starting)
         return;
     ws->wsi = NULL;
-    if (strcmp(what, "Unable to connect") == 0) {
-        if (!c->unix_path && c->next) {
-            defer_start(ws->loop, &c->later, on_try_next, c); /* not from inside lws */
-            return;
-        }
-        struct addrinfo *last = c->addresses;
-        while (last && last->ai_next)
-            last = last->ai_next;
-        probe(c, last);
-        return;
-    }
-    describe_refusal(ws, what, why, sizeof(why));
-    fail_with(c, ws->status == 401 || ws->status == 403 ? -ERR_DENIED : -ERR_CONNECT, why);
+    describe_refusal(ws, what, c->why, sizeof(c->why));
+    defer_start(ws->loop, &c->later, on_failed_later, c);
 }
 
 /* ---- certificates ---- */

@@ -113,7 +113,36 @@ static int known_token(const char *name_colon)
     return -1;
 }
 
-/* The header's value as lws has it, owned by the caller; NULL when absent. */
+/* A header lws has a place for: its lines trimmed and joined. */
+static char *known_value(struct lws *wsi, enum lws_token_indexes token)
+{
+    struct buf out;
+    CLEAN(mem_free) char *line = mem_array(HEADER_VALUE_MAX + 1, 1);
+    int i = 0;
+
+    buf_init(&out, HEADER_VALUE_MAX);
+    for (; lws_hdr_copy_fragment(wsi, line, HEADER_VALUE_MAX, token, i) >= 0; i++) {
+        const char *text = line + strspn(line, " \t");
+        if (i > 0)
+            buf_add_str(&out, ", ");
+        buf_add_str(&out, text);
+    }
+    return i > 0 ? buf_take(&out) : NULL;
+}
+
+/* Any other header. lws 4.1 can only tell its first line. */
+static char *custom_value(struct lws *wsi, const char *colon, int name_length)
+{
+    int length = lws_hdr_custom_length(wsi, colon, name_length);
+    if (length < 0 || length > HEADER_VALUE_MAX)
+        return NULL;
+    char *value = mem_array((size_t)length + 1, 1);
+    if (lws_hdr_custom_copy(wsi, value, length + 1, colon, name_length) < 0)
+        return mem_free(value);
+    return value;
+}
+
+/* The header's value, owned by the caller; NULL when absent. */
 static char *head_value(struct lws *wsi, const char *name)
 {
     char colon[HEADER_NAME_MAX + 2];
@@ -122,14 +151,8 @@ static char *head_value(struct lws *wsi, const char *name)
         return NULL;
 
     int token = known_token(colon);
-    int length = token >= 0 ? lws_hdr_total_length(wsi, (enum lws_token_indexes)token)
-                            : lws_hdr_custom_length(wsi, colon, name_length);
-    if (length < 0 || length > HEADER_VALUE_MAX || (token >= 0 && length == 0))
-        return NULL;
-    char *value = mem_array((size_t)length + 2, 1);
-    int n = token >= 0 ? lws_hdr_copy(wsi, value, length + 1, (enum lws_token_indexes)token)
-                       : lws_hdr_custom_copy(wsi, value, length + 1, colon, name_length);
-    return n < 0 ? mem_free(value) : value;
+    return token >= 0 ? known_value(wsi, (enum lws_token_indexes)token)
+                      : custom_value(wsi, colon, name_length);
 }
 
 const char *ws_header(const struct ws_request *request, const char *name)

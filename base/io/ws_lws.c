@@ -18,7 +18,7 @@
 #define HEAD_BYTES_MAX 8192 /* of a request's head */
 #define HEADS_MAX      1024 /* being read at the same time */
 #define REAP_ROUNDS    8    /* turns that lws's handles may take to close */
-#define LWS_TIMEOUT_S  20   /* TLS handshake and the like */
+#define LWS_TIMEOUT_S  60   /* longer than any of ours, which come first */
 #define KEEP_ALIVE_S   15
 #define LAST_WORDS     256
 
