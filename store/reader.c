@@ -119,7 +119,11 @@ void each_start(struct store *store, enum statement statement, const struct valu
 
 int each_done(struct each *each, int result)
 {
+    struct store *store = each->store;
+
     sql_rows_done(&each->rows);
-    pthread_mutex_unlock(each->store->reader.lock);
+    if (result == -ERR_CORRUPT)
+        store_enter_state(store, STORE_DAMAGED, store->reader.use->reason);
+    pthread_mutex_unlock(store->reader.lock);
     return result;
 }

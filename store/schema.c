@@ -57,7 +57,7 @@ static int schema_folder_check(const char *path, struct fault *fault)
     const char *slash = strrchr(path, '/');
     CLEAN(mem_free) char *folder = slash ? mem_slice(path, (size_t)(slash - path) + 1) : NULL;
 
-    if (access(folder ? folder : ".", W_OK | X_OK) < 0)
+    if (eaccess(folder ? folder : ".", W_OK | X_OK) < 0)
         return schema_file_fault(path, errno, fault);
     return 0;
 }

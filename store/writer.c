@@ -143,7 +143,6 @@ static void writer_tell(struct writer *w, int r)
         w->state = state;
         memcpy(w->reason, w->sql.reason, sizeof(w->reason));
     }
-    w->oldest = w->trim.oldest;
     pthread_mutex_unlock(&w->lane.lock);
 }
 
@@ -169,6 +168,9 @@ static void writer_keep_house(struct writer *w)
         sql_checkpoint(&w->sql, w->wal_pages >= CHECKPOINT_FORCE);
         w->checkpoint_at = w->wal_pages + w->checkpoint_pages;
     }
+    pthread_mutex_lock(&w->lane.lock);
+    w->oldest = w->trim.oldest;
+    pthread_mutex_unlock(&w->lane.lock);
 }
 
 static int writer_run_group(struct writer *w, struct job *jobs)

@@ -157,10 +157,10 @@ bool powercut_is_dead(struct powercut *disk)
     return dead;
 }
 
-void powercut_set_full(struct powercut *disk, bool full)
+void powercut_set_room(struct powercut *disk, int64_t bytes)
 {
     pthread_mutex_lock(&disk->lock);
-    disk->full = full;
+    disk->room = bytes;
     pthread_mutex_unlock(&disk->lock);
 }
 
@@ -266,11 +266,14 @@ static int io_write(sqlite3_file *handle, const void *data, int length, sqlite3_
 
     pthread_mutex_lock(&disk->lock);
     bool was_dead = disk->dead;
-    if (disk->full && (size_t)offset + (size_t)length > file->seen.size)
+    int64_t growth = offset + length - (int64_t)file->seen.size;
+    if (disk->room >= 0 && growth > disk->room)
         rc = SQLITE_FULL;
     else if (!disk_works(disk))
         rc = SQLITE_IOERR_WRITE;
     /* The write during which the power goes may be there in part. */
+    if (disk->room >= 0 && rc == SQLITE_OK && growth > 0)
+        disk->room -= growth;
     if (rc == SQLITE_OK || (disk->dead && !was_dead))
         change_add(file, false, (size_t)offset, data, (size_t)length);
     pthread_mutex_unlock(&disk->lock);
@@ -473,6 +476,7 @@ struct powercut *powercut_new(uint64_t seed)
 
     pthread_mutex_init(&disk->lock, NULL);
     disk->random = seed;
+    disk->room = -1;
     snprintf(disk->name, sizeof(disk->name), "powercut-%p", (void *)disk);
     disk->vfs = (sqlite3_vfs){
         .iVersion = 2,

@@ -18,8 +18,8 @@ bool powercut_is_dead(struct powercut *disk);
 /* After everything is closed: what was not synced is kept or lost, and the power is back. */
 void powercut_restore(struct powercut *disk);
 
-/* Instead of losing power: writes that make a file longer fail with "disk full" until turned off. */
-void powercut_set_full(struct powercut *disk, bool full);
+/* Instead of losing power: room for so many bytes more, then "disk full"; -1: no end of room. */
+void powercut_set_room(struct powercut *disk, int64_t bytes);
 /* Writes and syncs fail with an I/O error until turned off. */
 void powercut_set_broken(struct powercut *disk, bool broken);
 /* Overwrites bytes of a file with noise, in both forms. False: no such file, or too short. */

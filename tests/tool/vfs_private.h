@@ -43,7 +43,8 @@ struct powercut {
     char name[40];
     pthread_mutex_t lock;
     uint64_t random, armed, lost, temporaries;
-    bool dead, full, broken;
+    int64_t room;
+    bool dead, broken;
     struct disk_file *files;
 };
 
