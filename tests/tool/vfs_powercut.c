@@ -1,5 +1,5 @@
-/* The disk is a list of files under one lock. Lives here: files and their two forms, the cut, and the
- * sqlite3_vfs around them; locks and shared memory, which no cut keeps, are in vfs_locks.c. */
+/* The sqlite3_vfs around a disk that can lose its power (vfs_disk.c). Locks and shared memory, which no
+ * cut keeps, are in vfs_locks.c. */
 #include "tests/tool/vfs_powercut.h"
 
 #include "base/crypto.h"
@@ -10,214 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-#define SECTOR 512
-
-/* ---- chance: splitmix64, so that a seed tells the whole story of what a cut keeps ---- */
-
-static uint64_t chance(struct powercut *disk)
-{
-    uint64_t z = disk->random += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* ---- forms of a file ---- */
-
-static void form_resize(struct form *form, size_t size)
-{
-    if (size > form->room) {
-        size_t room = form->room ? form->room : 4096;
-        while (room < size)
-            room *= 2;
-        form->data = mem_grow(form->data, room, 1);
-        form->room = room;
-    }
-    if (size > form->size)
-        memset(form->data + form->size, 0, size - form->size);
-    form->size = size;
-}
-
-static void form_write(struct form *form, size_t offset, const void *data, size_t length)
-{
-    if (offset + length > form->size)
-        form_resize(form, offset + length);
-    memcpy(form->data + offset, data, length);
-}
-
-static void form_apply(struct form *form, const struct change *change)
-{
-    if (change->truncate)
-        form_resize(form, change->offset);
-    else
-        form_write(form, change->offset, change->data, change->length);
-}
-
-static void changes_free(struct disk_file *file)
-{
-    struct change *change = TAKE(file->changes);
-
-    file->changes_tail = &file->changes;
-    while (change) {
-        struct change *next = change->next;
-        mem_free(change);
-        change = next;
-    }
-}
-
-static void change_add(struct disk_file *file, bool truncate, size_t offset, const void *data,
-                       size_t length)
-{
-    struct change *change = mem_new(sizeof(*change) + length);
-
-    change->truncate = truncate;
-    change->offset = offset;
-    change->length = length;
-    if (length > 0)
-        memcpy(change->data, data, length);
-    *file->changes_tail = change;
-    file->changes_tail = &change->next;
-    form_apply(&file->seen, change);
-}
-
-static void file_sync(struct disk_file *file)
-{
-    for (struct change *change = file->changes; change; change = change->next)
-        form_apply(&file->kept, change);
-    changes_free(file);
-    file->kept_exists = file->seen_exists;
-}
-
-/* ---- the cut ---- */
-
-/* A write survives sector by sector; a lost one below the end leaves zeros or what was there. */
-static void change_survive(struct powercut *disk, struct disk_file *file,
-                           const struct change *change)
-{
-    if (change->truncate) {
-        if (chance(disk) & 1)
-            form_apply(&file->kept, change);
-        else
-            disk->lost++;
-        return;
-    }
-    for (size_t done = 0; done < change->length;) {
-        size_t part = SECTOR - (change->offset + done) % SECTOR;
-        if (part > change->length - done)
-            part = change->length - done;
-        if (chance(disk) & 1)
-            form_write(&file->kept, change->offset + done, change->data + done, part);
-        else
-            disk->lost++;
-        done += part;
-    }
-}
-
-static void file_cut(struct powercut *disk, struct disk_file *file)
-{
-    if (file->kept_exists != file->seen_exists && (chance(disk) & 1))
-        file->kept_exists = file->seen_exists;
-    for (struct change *change = file->changes; change; change = change->next)
-        change_survive(disk, file, change);
-    changes_free(file);
-    if (!file->kept_exists)
-        file->kept.size = 0;
-    file->seen_exists = file->kept_exists;
-    form_resize(&file->seen, file->kept.size);
-    if (file->kept.size > 0)
-        memcpy(file->seen.data, file->kept.data, file->kept.size);
-}
-
-void powercut_restore(struct powercut *disk)
-{
-    pthread_mutex_lock(&disk->lock);
-    for (struct disk_file *file = disk->files; file; file = file->next) {
-        require(file->refs == 0);
-        file_cut(disk, file);
-    }
-    disk->dead = false;
-    disk->armed = 0;
-    pthread_mutex_unlock(&disk->lock);
-}
-
-void powercut_arm(struct powercut *disk, uint64_t n)
-{
-    pthread_mutex_lock(&disk->lock);
-    disk->armed = n;
-    pthread_mutex_unlock(&disk->lock);
-}
-
-bool powercut_is_dead(struct powercut *disk)
-{
-    pthread_mutex_lock(&disk->lock);
-    bool dead = disk->dead;
-    pthread_mutex_unlock(&disk->lock);
-    return dead;
-}
-
-void powercut_set_room(struct powercut *disk, int64_t bytes)
-{
-    pthread_mutex_lock(&disk->lock);
-    disk->room = bytes;
-    pthread_mutex_unlock(&disk->lock);
-}
-
-void powercut_set_broken(struct powercut *disk, bool broken)
-{
-    pthread_mutex_lock(&disk->lock);
-    disk->broken = broken;
-    pthread_mutex_unlock(&disk->lock);
-}
-
-uint64_t powercut_lost(const struct powercut *disk)
-{
-    return disk->lost;
-}
-
-/* Under lock, before each thing that changes the disk: false when it does not happen. */
-static bool disk_works(struct powercut *disk)
-{
-    if (disk->armed > 0 && --disk->armed == 0)
-        disk->dead = true;
-    return !disk->dead && !disk->broken;
-}
-
-/* ---- files ---- */
-
-static struct disk_file *disk_find(struct powercut *disk, const char *name)
-{
-    struct disk_file *file = disk->files;
-
-    while (file && strcmp(file->name, name) != 0)
-        file = file->next;
-    return file;
-}
-
-static struct disk_file *disk_make(struct powercut *disk, const char *name)
-{
-    struct disk_file *file = NEW(struct disk_file);
-
-    file->name = mem_string(name);
-    file->changes_tail = &file->changes;
-    file->next = disk->files;
-    disk->files = file;
-    return file;
-}
-
-bool powercut_damage(struct powercut *disk, const char *name, size_t offset, size_t length)
-{
-    pthread_mutex_lock(&disk->lock);
-    struct disk_file *file = disk_find(disk, name);
-    bool fits = file && file->seen.size >= offset + length && file->kept.size >= offset + length;
-    if (fits) {
-        crypto_random(file->kept.data + offset, length);
-        memcpy(file->seen.data + offset, file->kept.data + offset, length);
-    }
-    pthread_mutex_unlock(&disk->lock);
-    return fits;
-}
 
 /* ---- sqlite3_io_methods ---- */
 
@@ -275,7 +67,7 @@ static int io_write(sqlite3_file *handle, const void *data, int length, sqlite3_
     if (disk->room >= 0 && rc == SQLITE_OK && growth > 0)
         disk->room -= growth;
     if (rc == SQLITE_OK || (disk->dead && !was_dead))
-        change_add(file, false, (size_t)offset, data, (size_t)length);
+        disk_change(file, false, (size_t)offset, data, (size_t)length);
     pthread_mutex_unlock(&disk->lock);
     return rc;
 }
@@ -287,7 +79,7 @@ static int io_truncate(sqlite3_file *handle, sqlite3_int64 size)
 
     pthread_mutex_lock(&disk->lock);
     if (disk_works(disk)) {
-        change_add(file_of(handle), true, (size_t)size, NULL, 0);
+        disk_change(file_of(handle), true, (size_t)size, NULL, 0);
         rc = SQLITE_OK;
     }
     pthread_mutex_unlock(&disk->lock);
@@ -302,7 +94,7 @@ static int io_sync(sqlite3_file *handle, int flags)
     (void)flags;
     pthread_mutex_lock(&disk->lock);
     if (disk_works(disk)) {
-        file_sync(file_of(handle));
+        disk_sync(file_of(handle));
         rc = SQLITE_OK;
     }
     pthread_mutex_unlock(&disk->lock);
@@ -384,9 +176,9 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *handle, in
     }
     if (!file->seen_exists) {
         file->seen_exists = true;
-        changes_free(file);
-        form_resize(&file->seen, 0);
-        form_resize(&file->kept, 0);
+        disk_changes_free(file);
+        disk_form_resize(&file->seen, 0);
+        disk_form_resize(&file->kept, 0);
     }
     file->refs++;
     h->base.pMethods = &io_methods;
@@ -506,7 +298,7 @@ struct powercut *powercut_free(struct powercut *disk)
         struct disk_file *file = disk->files;
         disk->files = file->next;
         require(file->refs == 0);
-        changes_free(file);
+        disk_changes_free(file);
         vfs_locks_done(file);
         mem_free(file->seen.data);
         mem_free(file->kept.data);

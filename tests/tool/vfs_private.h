@@ -1,4 +1,4 @@
-/* What the two files of the power-cut VFS share. */
+/* What the files of the power-cut VFS share. */
 #pragma once
 
 #include "base/own.h"
@@ -58,6 +58,18 @@ struct handle {
     unsigned shm_shared, shm_exclusive; /* slots held, as bits */
 };
 
+/* vfs_disk.c; all under disk->lock. */
+void disk_form_resize(struct form *form, size_t size);
+void disk_changes_free(struct disk_file *file);
+void disk_change(struct disk_file *file, bool truncate, size_t offset, const void *data,
+                 size_t length);
+void disk_sync(struct disk_file *file);
+/* Before each thing that changes the disk: false when it does not happen. */
+bool disk_works(struct powercut *disk);
+struct disk_file *disk_find(struct powercut *disk, const char *name);
+struct disk_file *disk_make(struct powercut *disk, const char *name);
+
+/* vfs_locks.c */
 int vfs_lock(sqlite3_file *handle, int level);
 int vfs_unlock(sqlite3_file *handle, int level);
 int vfs_check_reserved(sqlite3_file *handle, int *ret);
