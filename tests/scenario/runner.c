@@ -1,169 +1,96 @@
-/* A scenario is one data file (*.scn): this runner plays it against a whole gateway in this process: store
- * in memory, clock stepped by the file, peers joined in memory instead of sockets. Adding a scenario adds
- * no code. The words of a file:
+/* A scenario is one data file (*.scn): this runner plays it against a whole gateway in this process (tests/rig:
+ * store in memory, clock moved by the file, peers joined in memory). Adding a scenario adds no code.
  *   config JSON                the configuration file, before the first peer
  *   peer NAME                  opens a connection, takes connect.challenge off it, makes it the current one
+ *   connect NAME v4 SCOPES     the same and a good connect with the shared token; scopes are separated by blanks
  *   use NAME                   makes it the current one again
- *   connect v4 SCOPE,SCOPE     a good connect with the shared token ("-": no scopes); expects hello-ok
  *   send TEXT                  one message; {N*TEXT} repeats, \xHH is a byte
- *   expect JSON                the next answer (events are passed over) has these members
- *   expect event JSON          an event not seen yet has these members
+ *   expect JSON                the next answer has these members; events before it are passed over
+ *   expect event NAME JSON     the next event of that name has these members in its payload
  *   expect nothing             no answer comes
  *   expect closed CODE REASON  the connection ends so (the reason may be left out)
  *   advance MS                 the clock moves on
  * $CULVERT_SCENARIO names the file. */
-#include "tests/t.h"
+#include "tests/rig/rig.h"
 
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "gateway/gateway.h"
 
-#include <poll.h>
 #include <stdlib.h>
 
-#define PEERS_MAX    8
-#define FRAMES_MAX   4096
-#define MESSAGE_MAX  (64u << 20)
-#define LINE_ROOM    (1u << 20)
-#define PATIENCE_MS  10000 /* real time: only a failure takes it */
-#define QUIET_TURNS  20
-#define OUTPUT_MAX   (64u << 20)
-#define SHARED_TOKEN "scenario-token"
-
-struct peer {
-    char name[32];
-    struct ws *ws;
-    char *frames[FRAMES_MAX]; /* in order; NULL once expected */
-    size_t count;
-    bool closed;
-    uint16_t code;
-    char reason[WS_CLOSE_REASON_MAX + 1];
-};
+#define PEERS_MAX   16
+#define MESSAGE_MAX (64u << 20)
 
 struct scene {
     const char *file;
     int line;
-    struct gateway *gw;
-    struct peer peers[PEERS_MAX];
+    char *config;
+    struct rig *rig;
+    char *names[PEERS_MAX];
+    struct peer *peers[PEERS_MAX];
     size_t peer_count;
     struct peer *peer; /* the current one */
 };
 
 #define scene_fail(scene, ...) t_fail((scene)->file, (scene)->line, __VA_ARGS__)
 
-/* ---- a peer's end of its connection ---- */
+/* ---- peers ---- */
 
-static void on_message(struct ws *ws, void *arg, const char *text, size_t length)
+static void add_peer(struct scene *scene, char *name, struct peer *peer)
 {
-    struct peer *peer = arg;
-
-    (void)ws;
-    require(peer->count < FRAMES_MAX);
-    peer->frames[peer->count++] = mem_slice(text, length);
+    scene->names[scene->peer_count] = name;
+    scene->peers[scene->peer_count++] = scene->peer = peer;
 }
 
-static void on_closed(struct ws *ws, void *arg, uint16_t code, const char *reason)
+static struct rig *scene_rig(struct scene *scene)
 {
-    struct peer *peer = arg;
-
-    (void)ws;
-    peer->closed = true;
-    peer->code = code;
-    snprintf(peer->reason, sizeof(peer->reason), "%s", reason ? reason : "");
-    peer->ws = NULL;
-}
-
-static const struct ws_events peer_events = {.message = on_message, .closed = on_closed};
-
-/* ---- waiting: the store answers from its own threads, so a turn may have nothing to do yet ---- */
-
-static bool is_event(const char *frame)
-{
-    CLEAN(json_free) struct json *j = json_parse(frame, strlen(frame), NULL);
-    return strcmp(json_string(json_get(j, "type"), ""), "event") == 0;
-}
-
-/* The next frame that is (or is not) an event, taken out; NULL when there is none. */
-static char *take_frame(struct peer *peer, bool event)
-{
-    for (size_t i = 0; i < peer->count; i++)
-        if (peer->frames[i] && is_event(peer->frames[i]) == event)
-            return TAKE(peer->frames[i]);
-    return NULL;
-}
-
-static void turns(struct scene *scene, int count)
-{
-    for (int i = 0; i < count; i++)
-        if (!loop_turn(scene->gw->loop, false))
-            poll(NULL, 0, 1);
-}
-
-static char *wait_frame(struct scene *scene, bool event)
-{
-    for (int waited = 0; waited < PATIENCE_MS; waited++) {
-        char *frame = take_frame(scene->peer, event);
-        if (frame || (scene->peer->closed && waited > QUIET_TURNS))
-            return frame;
-        turns(scene, 1);
-    }
-    return NULL;
-}
-
-/* ---- the words ---- */
-
-static void start_gateway(struct scene *scene)
-{
-    const struct gateway_options options = {
-        .state_dir = t_tmpdir(),
-        .port = 0,
-        .auth = "token",
-        .token = SHARED_TOKEN,
-        .virtual_clock = true,
-        .no_listen = true,
-        .memory_store = true,
-    };
-    struct fault fault = {0};
-
-    if (gateway_start(&options, &scene->gw, &fault) < 0)
-        scene_fail(scene, "the gateway did not start: %s", fault.text);
+    require(scene->peer_count < PEERS_MAX);
+    if (!scene->rig)
+        scene->rig = rig_new(scene->config);
+    return scene->rig;
 }
 
 static void word_config(struct scene *scene, const char *rest)
 {
-    CLEAN(mem_free) char *path = mem_format("%s/culvert.json", t_tmpdir());
-    FILE *file = fopen(path, "w");
-
-    if (!file || fputs(rest, file) < 0 || fclose(file) != 0)
-        scene_fail(scene, "cannot write %s", path);
+    mem_free(scene->config);
+    scene->config = mem_string(rest);
 }
 
 static void word_peer(struct scene *scene, const char *rest)
 {
-    if (!scene->gw)
-        start_gateway(scene);
-    if (!scene->gw)
-        return;
-    require(scene->peer_count < PEERS_MAX);
-    struct peer *peer = scene->peer = &scene->peers[scene->peer_count++];
-    snprintf(peer->name, sizeof(peer->name), "%s", rest);
-    peer->ws = gateway_attach(scene->gw);
-    ws_set_events(peer->ws, &peer_events, peer);
-    CLEAN(mem_free) char *challenge = wait_frame(scene, true);
-    t_json_(scene->file, scene->line, challenge,
+    struct peer *peer = peer_new(scene_rig(scene));
+
+    add_peer(scene, mem_string(rest), peer);
+    t_json_(scene->file, scene->line, peer_event(peer, "connect.challenge"),
             "{'type':'event','event':'connect.challenge','payload':{'nonce':'*','ts':'*'}}");
+}
+
+static void word_connect(struct scene *scene, const char *rest)
+{
+    size_t name = strcspn(rest, " ");
+    const char *version = rest + name + (rest[name] == ' ');
+    size_t length = strcspn(version, " ");
+
+    if (length != 2 || version[0] != 'v') {
+        scene_fail(scene, "connect NAME v3|v4 SCOPES");
+        return;
+    }
+    struct peer *peer = peer_connect(scene_rig(scene), version[1] - '0', version + length);
+    add_peer(scene, mem_slice(rest, name), peer);
 }
 
 static void word_use(struct scene *scene, const char *rest)
 {
     for (size_t i = 0; i < scene->peer_count; i++)
-        if (strcmp(scene->peers[i].name, rest) == 0) {
-            scene->peer = &scene->peers[i];
+        if (strcmp(scene->names[i], rest) == 0) {
+            scene->peer = scene->peers[i];
             return;
         }
     scene_fail(scene, "no peer is called %s", rest);
 }
+
+/* ---- send ---- */
 
 static int hex_digit(char c)
 {
@@ -175,24 +102,23 @@ static int hex_digit(char c)
 static size_t expand_one(const char *at, struct buf *out)
 {
     if (at[0] == '\\' && at[1] == 'x' && hex_digit(at[2]) >= 0 && hex_digit(at[3]) >= 0) {
-        char byte = (char)(hex_digit(at[2]) << 4 | hex_digit(at[3]));
-        buf_add(out, &byte, 1);
+        buf_add_char(out, (char)(hex_digit(at[2]) << 4 | hex_digit(at[3])));
         return 4;
     }
-    buf_add(out, at, 1);
+    buf_add_char(out, at[0]);
     return 1;
 }
 
 /* {N*TEXT}: TEXT runs to the next closing brace. 0 when there is no repetition here. */
 static size_t expand_repeat(const char *at, struct buf *out)
 {
+    bool counted = at[0] == '{' && at[1] >= '0' && at[1] <= '9';
     char *star = NULL;
-    unsigned long times =
-        at[0] == '{' && at[1] >= '0' && at[1] <= '9' ? strtoul(at + 1, &star, 10) : 0;
+    unsigned long times = counted ? strtoul(at + 1, &star, 10) : 0;
     const char *end = star && *star == '*' ? strchr(star, '}') : NULL;
     CLEAN(buf_done) struct buf once;
 
-    buf_init(&once, LINE_ROOM);
+    buf_init(&once, MESSAGE_MAX);
     if (!end)
         return 0;
     for (const char *part = star + 1; part < end;)
@@ -211,108 +137,96 @@ static void word_send(struct scene *scene, const char *rest)
         size_t taken = expand_repeat(rest, &text);
         rest += taken ? taken : expand_one(rest, &text);
     }
-    if (!scene->peer->ws || ws_send(scene->peer->ws, text.data, text.length, NULL) < 0)
-        scene_fail(scene, "the connection takes no message: it is closed");
+    peer_send_raw(scene->peer, text.data, text.length);
 }
 
-static void word_expect(struct scene *scene, const char *rest);
+/* ---- expect ---- */
 
-static void word_connect(struct scene *scene, const char *rest)
+static bool is_event(const char *frame)
 {
-    int version = rest[0] == 'v' && rest[1] == '3' ? 3 : 4;
-    CLEAN(buf_done) struct buf scopes;
-
-    buf_init(&scopes, LINE_ROOM);
-    buf_add_str(&scopes, "");
-    for (const char *at = strchr(rest, ' ') ? strchr(rest, ' ') + 1 : "-"; *at && *at != '-';) {
-        size_t length = strcspn(at, ",");
-        buf_addf(&scopes, "%s\"%.*s\"", scopes.length ? "," : "", (int)length, at);
-        at += length + (at[length] == ',');
-    }
-    CLEAN(mem_free)
-    char *frame = mem_format(
-        "{\"type\":\"req\",\"id\":\"connect\",\"method\":\"connect\",\"params\":{\"minProtocol\":%"
-        "d,"
-        "\"maxProtocol\":%d,\"client\":{\"id\":\"cli\",\"version\":\"1\",\"platform\":\"linux\","
-        "\"mode\":\"cli\"},\"role\":\"operator\",\"scopes\":[%.*s],\"auth\":{\"token\":\"%s\"}}}",
-        version, version, (int)scopes.length, scopes.length ? scopes.data : "", SHARED_TOKEN);
-    CLEAN(mem_free)
-    char *hello = mem_format(
-        "{'type':'res','id':'connect','ok':true,'payload':{'type':'hello-ok','protocol':%d}}",
-        version);
-    word_send(scene, frame);
-    word_expect(scene, hello);
+    CLEAN(json_free) struct json *tree = json_parse(frame, strlen(frame), NULL);
+    return strcmp(json_string(json_get(tree, "type"), ""), "event") == 0;
 }
 
-static void expect_event(struct scene *scene, const char *json)
+static const char *next_answer(struct peer *peer)
 {
-    CLEAN(mem_free) char *frame = wait_frame(scene, true);
+    const char *frame;
 
-    if (!frame)
-        scene_fail(scene, "no event came; expected %s", json);
-    else
+    do
+        frame = peer_next(peer);
+    while (frame[0] && is_event(frame));
+    return frame;
+}
+
+static void expect_answer(struct scene *scene, const char *json)
+{
+    const char *frame = next_answer(scene->peer);
+
+    if (frame[0])
         t_json_(scene->file, scene->line, frame, json);
+    else
+        scene_fail(scene, "no answer came; expected %s", json);
 }
 
-static void expect_nothing(struct scene *scene)
+static void expect_event(struct scene *scene, const char *rest)
 {
-    turns(scene, QUIET_TURNS);
-    CLEAN(mem_free) char *frame = take_frame(scene->peer, false);
-    if (frame)
+    size_t length = strcspn(rest, " ");
+    CLEAN(mem_free) char *name = mem_slice(rest, length);
+    CLEAN(mem_free)
+    char *wanted = mem_format("{'payload':%s}", rest[length] ? rest + length : "{}");
+    const char *frame = peer_event(scene->peer, name);
+
+    if (frame[0])
+        t_json_(scene->file, scene->line, frame, wanted);
+    else
+        scene_fail(scene, "no event %s came", name);
+}
+
+static void expect_nothing(struct scene *scene, const char *rest)
+{
+    const char *frame = next_answer(scene->peer);
+
+    (void)rest;
+    if (frame[0])
         scene_fail(scene, "nothing was expected, but there came %s", frame);
 }
 
 static void expect_closed(struct scene *scene, const char *rest)
 {
     char *reason = NULL;
-    unsigned long code = strtoul(rest, &reason, 10);
-    struct peer *peer = scene->peer;
+    long code = strtol(rest, &reason, 10);
+    int seen = peer_closed(scene->peer);
 
-    for (int waited = 0; waited < PATIENCE_MS && !peer->closed; waited++)
-        turns(scene, 1);
-    if (!peer->closed) {
+    if (seen == 0)
         scene_fail(scene, "the connection stays open; expected close %s", rest);
-        return;
-    }
-    if (peer->code != code || (*reason == ' ' && strcmp(peer->reason, reason + 1) != 0))
-        scene_fail(scene, "closed with %u \"%s\"; expected %s", peer->code, peer->reason, rest);
-}
-
-static void word_expect(struct scene *scene, const char *rest)
-{
-    if (strncmp(rest, "event ", 6) == 0)
-        expect_event(scene, rest + 6);
-    else if (strcmp(rest, "nothing") == 0)
-        expect_nothing(scene);
-    else if (strncmp(rest, "closed ", 7) == 0)
-        expect_closed(scene, rest + 7);
-    else {
-        CLEAN(mem_free) char *frame = wait_frame(scene, false);
-        if (frame)
-            t_json_(scene->file, scene->line, frame, rest);
-        else
-            scene_fail(scene, "no answer came (%s); expected %s",
-                       scene->peer->closed ? scene->peer->reason : "still open", rest);
-    }
+    else if (seen != code ||
+             (*reason == ' ' && strcmp(peer_close_reason(scene->peer), reason + 1) != 0))
+        scene_fail(scene, "closed with %d \"%s\"; expected %s", seen,
+                   peer_close_reason(scene->peer), rest);
 }
 
 static void word_advance(struct scene *scene, const char *rest)
 {
-    turns(scene, QUIET_TURNS);
-    loop_advance(scene->gw->loop, (int64_t)strtoul(rest, NULL, 10));
+    rig_advance(scene->rig, strtol(rest, NULL, 10));
 }
+
+/* ---- a file from its first line to its last ---- */
 
 static const struct {
     const char *word;
     void (*run)(struct scene *scene, const char *rest);
-    bool needs_peer;
 } words[] = {
-    {"config ", word_config, false},  {"peer ", word_peer, false}, {"use ", word_use, false},
-    {"connect ", word_connect, true}, {"send ", word_send, true},  {"expect ", word_expect, true},
-    {"advance ", word_advance, true},
+    {"config ", word_config},
+    {"peer ", word_peer},
+    {"connect ", word_connect},
+    {"use ", word_use},
+    {"send ", word_send},
+    {"expect event ", expect_event},
+    {"expect closed ", expect_closed},
+    {"expect nothing", expect_nothing},
+    {"expect ", expect_answer},
+    {"advance ", word_advance},
 };
-
-/* ---- a file from its first line to its last ---- */
 
 static void play_line(struct scene *scene, const char *line)
 {
@@ -320,13 +234,13 @@ static void play_line(struct scene *scene, const char *line)
         return;
     for (size_t i = 0; i < COUNT(words); i++) {
         size_t length = strlen(words[i].word);
-        if (strncmp(line, words[i].word, length) != 0)
-            continue;
-        if (words[i].needs_peer && !scene->peer)
-            scene_fail(scene, "there is no peer yet");
-        else
-            words[i].run(scene, line + length);
-        return;
+        if (strncmp(line, words[i].word, length) == 0) {
+            if (!scene->peer && i > 2)
+                scene_fail(scene, "there is no peer yet");
+            else
+                words[i].run(scene, line + length);
+            return;
+        }
     }
     scene_fail(scene, "not a word of scenarios: %s", line);
 }
@@ -346,37 +260,21 @@ static void play_file(struct scene *scene, FILE *file)
     free(line);
 }
 
-static void end_scene(struct scene *scene)
-{
-    for (size_t i = 0; i < scene->peer_count; i++)
-        if (scene->peers[i].ws)
-            ws_close(scene->peers[i].ws, 1000, "");
-    if (scene->gw) {
-        turns(scene, QUIET_TURNS);
-        gateway_shutdown(scene->gw, "scenario ends", 0);
-        for (int i = 0; i < QUIET_TURNS; i++) {
-            loop_advance(scene->gw->loop, 500);
-            turns(scene, 2);
-        }
-        gateway_free(scene->gw);
-    }
-    for (size_t i = 0; i < scene->peer_count; i++)
-        for (size_t j = 0; j < scene->peers[i].count; j++)
-            mem_free(scene->peers[i].frames[j]);
-}
-
 T(scenario)
 {
     const char *path = getenv("CULVERT_SCENARIO");
     FILE *file = path ? fopen(path, "r") : NULL;
-    static struct scene scene;
+    struct scene scene = {.file = path};
 
     if (!file) {
         t_fail(__FILE__, __LINE__, "cannot open %s; set CULVERT_SCENARIO", path ? path : "nothing");
         return;
     }
-    scene = (struct scene){.file = path};
     play_file(&scene, file);
     fclose(file);
-    end_scene(&scene);
+    if (scene.rig)
+        rig_free(scene.rig);
+    for (size_t i = 0; i < scene.peer_count; i++)
+        mem_free(scene.names[i]);
+    mem_free(scene.config);
 }
