@@ -4,9 +4,9 @@ import { agentAnswers, checkTap, configured, deviceless } from "./kit/commands.m
 export default async function (scenario) {
     const gateway = await scenario.gateway();
     const tap = await scenario.tap(gateway);
-    await deviceless(scenario, "v4", { url: tap.url, token: gateway.token });
+    await deviceless(scenario, "v4", { url: tap.url, token: gateway.token }, gateway);
     const home = await configured(scenario, "v4", gateway);
-    if (!gateway.oracle) await agentAnswers(scenario, "v4", home, "twelve green bottles");
+    if (!gateway.oracle) await agentAnswers(scenario, "v4", home, gateway, "twelve green bottles");
     const covered = checkTap(scenario, tap);
     scenario.ok(covered.replies.has("connect"), "hello-ok was among the checked frames");
 }
