@@ -51,7 +51,7 @@ async function startPublished(scenario, { state, token, env }) {
 function launch(scenario, program, args, env) {
     const child = scenario.spawn(program, args, { env, cwd: scenario.dir });
     let log = "";
-    const keep = (bytes) => (log = (log + bytes).slice(-20_000));
+    const keep = (bytes) => (log = (log + bytes).slice(-60_000));
     child.stdout.on("data", keep);
     child.stderr.on("data", keep);
     child.log = () => log;
@@ -69,7 +69,13 @@ async function stop(scenario, child) {
     await gone;
     clearTimeout(late);
     if (process.env.CULVERT_PEER_ORACLE) return;
-    scenario.ok(child.exitCode === 0, "the gateway leaves with status 0 on SIGTERM", `${child.exitCode ?? child.signalCode}\n${child.log().slice(-3000)}`);
+    scenario.ok(child.exitCode === 0, "the gateway leaves with status 0 on SIGTERM", `${child.exitCode ?? child.signalCode}\n${story(child.log())}`);
+}
+
+// What a sanitizer or a failed require() said, else the last lines.
+function story(log) {
+    const at = log.search(/==\d+==ERROR|runtime error:|require|AddressSanitizer/);
+    return at < 0 ? log.slice(-1200) : log.slice(at, at + 2500);
 }
 
 function accepts(port) {

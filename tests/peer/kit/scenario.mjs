@@ -48,9 +48,9 @@ export class Scenario {
         this.#stops.unshift(stop);
     }
 
-    async close(keep) {
+    async close() {
         for (const stop of this.#stops) await Promise.resolve(stop()).catch((error) => console.log(`at end: ${error.message}`));
-        if (keep) console.log(`files kept in ${this.dir}`);
+        if (this.failures.length) console.log(`files kept in ${this.dir}`);
         else fs.rmSync(this.dir, { recursive: true, force: true, maxRetries: 3 });
     }
 
@@ -147,7 +147,7 @@ export function killGroup(child, signal) {
 
 export function shorten(value) {
     const text = typeof value === "string" ? value : JSON.stringify(value);
-    return text && text.length > 1500 ? `${text.slice(0, 1500)}…` : text;
+    return text && text.length > 4000 ? `${text.slice(0, 4000)}…` : text;
 }
 
 // The JSON a command printed, which may follow lines of other text.
