@@ -71,7 +71,7 @@ async function pairByApproval(scenario, library, gateway, device) {
         onError: (error, client, done) => {
             asked ??= error;
             client.stop();
-            done({ refused: error });
+            done({ refused: asked });
         },
     });
     if (!waiting.refused) {
