@@ -44,6 +44,21 @@ static int start_state(struct gateway *gw, const struct gateway_options *options
     return gw->lock < 0 ? gw->lock : 0;
 }
 
+/* The command line is held to the same rows as the file. */
+static int check_options(const struct gateway_options *options, struct fault *reterr_fault)
+{
+    const struct {
+        enum knob knob;
+        const char *value;
+    } given[] = {{KNOB_gateway_bind, options->bind}, {KNOB_auth_mode, options->auth}};
+
+    for (size_t i = 0; i < COUNT(given); i++) {
+        if (given[i].value && config_check(given[i].knob, given[i].value, reterr_fault) < 0)
+            return reterr_fault->code;
+    }
+    return 0;
+}
+
 static int start_config(struct gateway *gw, const struct gateway_options *options,
                         struct fault *reterr_fault)
 {
@@ -51,7 +66,7 @@ static int start_config(struct gateway *gw, const struct gateway_options *option
     int r = config_load(options->config_path ? options->config_path : inside, &gw->config,
                         reterr_fault);
 
-    if (r < 0)
+    if (r < 0 || (r = check_options(options, reterr_fault)) < 0)
         return r;
     if (options->port >= 0) {
         CLEAN(mem_free) char *port = mem_format("%d", options->port);
