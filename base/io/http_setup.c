@@ -58,8 +58,8 @@ void transfer_set(struct transfer *t, bool direct)
     SET(XFERINFODATA, t);
     SET(OPENSOCKETFUNCTION, transfer_open_socket);
 #if LIBCURL_VERSION_NUM >= 0x075700
-    SET(QUICK_EXIT,
-        1L); /* a cancel during name resolution must not wait for the resolver's thread */
+    /* A cancel during name resolution must not wait for the resolver's thread. */
+    SET(QUICK_EXIT, 1L);
 #endif
     if (direct)
         SET(PROXY, ""); /* a loopback server is never behind http_proxy */

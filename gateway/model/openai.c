@@ -203,8 +203,8 @@ static int openai_sniff(struct openai *o, const char *data, size_t length)
     if (blank == length)
         return 0;
     if (data[blank] == '<')
-        return openai_invalid(o, "a web page came instead of an answer; check "
-                                 "models.providers.<id>.baseUrl");
+        return openai_invalid(o,
+                              "a web page came instead of an answer; check the provider's baseUrl");
     o->mode = data[blank] == '{' ? OPENAI_DOCUMENT : OPENAI_EVENTS;
     return 0;
 }

@@ -108,6 +108,19 @@ static int error_status(int status, const struct json *error)
     return told >= 400 && told < 600 ? (int)told : 0;
 }
 
+/* The row's sentence, with the provider's own name for <id>. */
+static void trouble_say(const struct openai_trouble *trouble, const char *provider,
+                        struct fault *ret)
+{
+    const char *id = strstr(trouble->text, "<id>");
+
+    if (id == NULL)
+        fault_set(ret, trouble->error, "%.80s: %s", provider, trouble->text);
+    else
+        fault_set(ret, trouble->error, "%.80s: %.*s%.80s%s", provider, (int)(id - trouble->text),
+                  trouble->text, provider, id + strlen("<id>"));
+}
+
 void openai_read_error(const char *provider, int status, const struct json *body, const char *key,
                        struct model_outcome *ret)
 {
@@ -125,7 +138,7 @@ void openai_read_error(const char *provider, int status, const struct json *body
     ret->retry = trouble->retry;
     if (message != NULL && key != NULL && strstr(message, key) != NULL)
         message = NULL;
-    fault_set(&ret->fault, trouble->error, "%.80s: %s", provider, trouble->text);
+    trouble_say(trouble, provider, &ret->fault);
     if (status > 0 || message != NULL) {
         struct fault whole = ret->fault;
 

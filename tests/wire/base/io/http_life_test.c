@@ -3,6 +3,8 @@
 #include "tests/rig/fetch.h"
 
 #include <fcntl.h>
+#include <netdb.h>
+#include <pthread.h>
 
 T(on_data_can_stop)
 {
@@ -64,18 +66,65 @@ T(drop_frees_the_owner_inside_on_data)
     end();
 }
 
-T(drop_while_the_name_is_resolved_does_not_block)
+/* A name server that does not answer: this stands before libc's getaddrinfo for libcurl's resolver
+ * thread, and returns when it is told to. */
+static pthread_mutex_t resolver_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t resolver_change = PTHREAD_COND_INITIALIZER;
+static int resolver_inside;
+static bool resolver_hangs;
+
+__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
+                                                       const struct addrinfo *hints,
+                                                       struct addrinfo **ret)
+{
+    (void)node, (void)service, (void)hints, (void)ret;
+    pthread_mutex_lock(&resolver_lock);
+    resolver_inside++;
+    pthread_cond_broadcast(&resolver_change);
+    while (resolver_hangs)
+        pthread_cond_wait(&resolver_change, &resolver_lock);
+    resolver_inside--;
+    pthread_cond_broadcast(&resolver_change);
+    pthread_mutex_unlock(&resolver_lock);
+    return EAI_FAIL;
+}
+
+static void resolver_wait(int inside)
+{
+    pthread_mutex_lock(&resolver_lock);
+    while (resolver_inside != inside)
+        pthread_cond_wait(&resolver_change, &resolver_lock);
+    pthread_mutex_unlock(&resolver_lock);
+}
+
+/* The loop goes on while a name is looked up, the connect limit holds, and neither cancel nor the end of
+ * the client waits for the resolver. A hang here is the failure. */
+T(a_silent_name_server_blocks_nothing)
 {
     static const char *const scripts[] = {"", NULL};
-    struct fetch *f = fetch_new(false);
+    struct fetch *f = fetch_new(false), *limited = fetch_new(false);
 
     begin(scripts);
-    start(f, "", (struct http_spec){.url = "http://no-such-host.invalid/"});
-    loop_turn(loop, false);
+    resolver_hangs = true;
+    start(f, "", (struct http_spec){.url = "http://silent.invalid/"});
+    while (loop_turn(loop, false))
+        ;
+    resolver_wait(1);
+    start(limited, "", (struct http_spec){.url = "http://silent2.invalid/", .connect_ms = 50});
+    wait_end(limited);
+    t_eq(limited->result, -ERR_TIMEOUT);
+    t_has(limited->call.op.fault.text, "no connection to http://silent2.invalid:80");
     op_cancel(&f->call.op);
     wait_end(f);
     t_eq(f->result, -ERR_CANCELLED);
+    fetch_free(limited);
     done(f);
+    pthread_mutex_lock(&resolver_lock);
+    t_eq(resolver_inside, 2); /* both still wait */
+    resolver_hangs = false;
+    pthread_cond_broadcast(&resolver_change);
+    pthread_mutex_unlock(&resolver_lock);
+    resolver_wait(0);
 }
 
 T(start_inside_on_data)

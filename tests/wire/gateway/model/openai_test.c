@@ -87,7 +87,7 @@ static const struct story {
     {"no choice at all", SSE DONE, -ERR_INVALID, MODEL_ERROR_UNKNOWN, "", "", "no choice"},
     {"not the key",
      STATUS("401 x", "", "{\"error\":{\"message\":\"Incorrect API key: sk-secret\"}}"), -ERR_AUTH,
-     MODEL_ERROR_AUTH, "", "", "apiKey (HTTP 401)"},
+     MODEL_ERROR_AUTH, "", "", "models.providers.local.apiKey (HTTP 401)"},
     {"no permission", STATUS("403 x", "", "{}"), -ERR_DENIED, MODEL_ERROR_AUTH, "", "", "HTTP 403"},
     {"no money", STATUS("402 x", "", "{\"error\":\"pay\"}"), -ERR_DENIED, MODEL_ERROR_AUTH, "", "",
      "pay"},
