@@ -21,6 +21,8 @@ export default async function (scenario) {
 
     await vendorAgrees(scenario, new OpenAI({ apiKey: KEY, baseURL: `${mock.url}/v1`, maxRetries: 0 }), OpenAI);
     await culvertAnswers(scenario, mock);
+    mock.resetMatchCounts();
+    await gatewayAnswers(scenario, mock);
 }
 
 function fixtures(who) {
@@ -115,6 +117,33 @@ async function culvertAnswers(scenario, mock) {
 
     seen = await drive("culvert slow", "2");
     scenario.ok(seen.end.end === "CANCELLED" && seen.deltas === 2 && seen.ms < 3000, "a cancel ends it at once", seen);
+}
+
+// The same through the whole gateway, asked by its own command.
+async function gatewayAnswers(scenario, mock) {
+    const config = {
+        agents: { defaults: { model: { primary: "mock/gpt-test" } } },
+        models: { providers: { mock: { baseUrl: `${mock.url}/v1`, apiKey: KEY, models: [{ id: "gpt-test", contextWindow: 8000 }] } } },
+    };
+    const gateway = await scenario.gateway({ config });
+    const program = process.env.CULVERT_BIN ?? path.join(TOP, "build/asan/culvert");
+    const env = { ...scenario.environment(gateway.state), CULVERT_STATE_DIR: gateway.state, LSAN_OPTIONS: process.env.LSAN_OPTIONS ?? "" };
+    const culvert = (...args) => scenario.run(program, [...args, "--token-file", path.join(gateway.state, "token.txt")], { env });
+
+    const list = await culvert("call", "models.list");
+    scenario.ok(list.out.includes('"id":"gpt-test"') && list.out.includes('"available":true'), "models.list names it", list);
+    const auth = await culvert("call", "models.authStatus");
+    scenario.ok(auth.out.includes('"provider":"mock"') && auth.out.includes('"status":"static"'), "models.authStatus knows its key", auth);
+    const told = await culvert("agent", "-m", "culvert stream");
+    scenario.ok(told.status === 0 && told.out.includes(TEXT), "culvert agent prints the answer", told);
+    const before = mock.getRequests().length;
+    await culvert("agent", "-m", "culvert limited");
+    const asked = mock.getRequests().slice(before).find((entry) => entry.body?.messages)?.body.messages ?? [];
+    scenario.ok(asked.some((m) => m.role === "assistant" && m.content === TEXT), "the next turn sends the conversation along", asked);
+    const refused = await culvert("agent", "-m", "culvert refused");
+    scenario.ok(refused.status !== 0 && refused.err.includes("models.providers.mock.apiKey"), "a refused key is said, with what to do", refused);
+    const shown = [list, auth, told, refused].map((ran) => ran.out + ran.err).join("") + gateway.log();
+    scenario.ok(!shown.includes(KEY), "the key is in no answer and not in the log");
 }
 
 // Runs culvert-model-drive once: {text, deltas, end, ms, err}.
