@@ -6,14 +6,15 @@
 #include <string.h>
 
 static const struct column pending_columns[] = {
-    {"REQUEST", "requestId", NULL}, {"NAME", "displayName", NULL}, {"PLATFORM", "platform", NULL},
-    {"FROM", "remoteIp", NULL},     {"ROLE", "role", NULL},        {"SCOPES", "scopes", print_list},
+    {"REQUEST", "requestId", NULL}, {"NAME", "displayName", NULL},
+    {"PLATFORM", "platform", NULL}, {"FROM", "remoteIp", NULL},
+    {"ROLE", "role", NULL},         {"SCOPES", "scopes", print_scopes},
     {"ASKED", "ts", print_since},
 };
 static const struct column paired_columns[] = {
-    {"DEVICE", "deviceId", NULL},     {"NAME", "displayName", NULL},
-    {"PLATFORM", "platform", NULL},   {"ROLES", "roles", print_list},
-    {"SCOPES", "scopes", print_list}, {"SEEN", "lastSeenAtMs", print_since},
+    {"DEVICE", "deviceId", NULL},       {"NAME", "displayName", NULL},
+    {"PLATFORM", "platform", NULL},     {"ROLES", "roles", print_list},
+    {"SCOPES", "scopes", print_scopes}, {"SEEN", "lastSeenAtMs", print_since},
 };
 
 static int print_devices(const struct json *payload)

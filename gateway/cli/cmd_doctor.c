@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #define DISK_LOW_BYTES (100LL << 20)
 
@@ -87,7 +88,9 @@ static void check_config(struct check_up *up)
         say(up, "configuration", BAD, "%s", fault.text);
         return;
     }
-    say(up, "configuration", WELL, "%s", path);
+    bool there = access(path, F_OK) == 0;
+    say(up, "configuration", WELL, "%s%s", path,
+        there ? "" : " (not there: every setting has its default)");
     const char *model = config_str(config, KNOB_agent_model);
     if (strncmp(model, "echo/", 5) == 0)
         say(up, "model", NOTE,

@@ -11,8 +11,12 @@ static const struct column session_columns[] = {
     {"TOKENS", "totalTokens", NULL},
 };
 static const struct column presence_columns[] = {
-    {"WHO", "host", NULL},        {"MODE", "mode", NULL},           {"FROM", "ip", NULL},
-    {"VERSION", "version", NULL}, {"SCOPES", "scopes", print_list}, {"SEEN", "ts", print_since},
+    {"WHO", "host", NULL},
+    {"MODE", "mode", NULL},
+    {"FROM", "ip", NULL},
+    {"VERSION", "version", NULL},
+    {"SCOPES", "scopes", print_scopes},
+    {"SEEN", "ts", print_since},
 };
 
 static void print_gateway(const struct json *hello)

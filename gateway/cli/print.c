@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#define COLUMN_WIDTH_MAX 60
+#define COLUMN_WIDTH_MAX 72
 #define COLUMNS_MAX      12
 #define CELL_MAX         4096
 
@@ -56,6 +56,16 @@ char *print_list(const struct json *array)
     return text;
 }
 
+char *print_scopes(const struct json *array)
+{
+    static const char prefix[] = "operator.";
+    char *text = print_list(array);
+
+    for (char *at = text; at && (at = strstr(at, prefix)) != NULL;)
+        memmove(at, at + sizeof(prefix) - 1, strlen(at + sizeof(prefix) - 1) + 1);
+    return text;
+}
+
 char *print_yes(const struct json *boolean)
 {
     return mem_string(json_boolean(boolean, false) ? "yes" : "");
@@ -97,8 +107,10 @@ static void put_cell(const char *text, size_t width, bool last)
         putchar('\n');
         return;
     }
-    for (size_t w = width_of(text); w < width + 2; w++)
+    size_t w = width_of(text);
+    do
         putchar(' ');
+    while (++w < width + 2);
 }
 
 void print_table(const struct json *rows, const struct column *columns, size_t count,
