@@ -7,6 +7,7 @@
 #include "gateway/session/row.h"
 #include "gateway/session/transcript.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define LOG_SUBSYSTEM "turn"
@@ -41,7 +42,7 @@ static void recover_collect(void *arg, const struct store_turn *row)
     turn->session_key = mem_string(row->session_key);
     turn->caller_key = mem_string(json_string(json_get(detail, "callerKey"), row->session_key));
     turn->agent_id = mem_string(agent);
-    strncpy(turn->session_id, row->session_id, SESSION_ID_MAX);
+    snprintf(turn->session_id, sizeof(turn->session_id), "%s", row->session_id);
     turn->accepted_at = turn->started_at = row->started_at;
     turn->ended_at = loop_wall(recovery->gw->loop);
     turn->end = TURN_ERROR;
