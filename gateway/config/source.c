@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -357,7 +358,9 @@ static bool is_mounted(const struct source *source, const struct step *const *st
     if (count < source->mount_count)
         return false;
     for (size_t i = 0; i < source->mount_count; i++) {
-        if (!steps[i]->key || strcmp(steps[i]->key, source->mount[i]) != 0)
+        char index[24];
+        snprintf(index, sizeof(index), "%zu", steps[i]->index);
+        if (strcmp(steps[i]->key ? steps[i]->key : index, source->mount[i]) != 0)
             return false;
     }
     return true;

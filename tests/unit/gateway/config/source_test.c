@@ -54,6 +54,18 @@ T(include_below_the_top_and_its_lines)
     snapshot_free(s);
 }
 
+T(include_inside_a_list_and_its_lines)
+{
+    kit_file("agent.json5", "{ id: 'a',\n\n modle: 'x' }");
+    struct snapshot *s = read_text("{agents:{list:[{id:'b'},{$include:'agent.json5'}]}}");
+
+    t_eq(s->issues.count, 1);
+    t_str(s->issues.items[0].path, "agents.list.1.modle");
+    t_eq(s->issues.items[0].line, 3);
+    t_has(s->issues.items[0].file, "agent.json5");
+    snapshot_free(s);
+}
+
 static const struct {
     const char *root, *says;
 } include_refusals[] = {
