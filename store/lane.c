@@ -46,13 +46,12 @@ static void lane_give_back(struct lane *lane, struct job *jobs)
 static void *lane_thread(void *arg)
 {
     struct lane *lane = arg;
-    bool more = false;
+    bool more = lane->eager;
 
     pthread_mutex_lock(&lane->lock);
     for (;;) {
         while (!lane->queue && !more && !lane->stopping) {
             lane->running = false;
-            pthread_cond_broadcast(&lane->idle);
             pthread_cond_wait(&lane->wake, &lane->lock);
         }
         if (!lane->queue && lane->stopping)
@@ -60,13 +59,16 @@ static void *lane_thread(void *arg)
 
         struct job *jobs = lane_take_group(lane);
         lane->running = true;
+        lane->busy = jobs != NULL;
         pthread_mutex_unlock(&lane->lock);
         more = lane->run(lane->arg, jobs);
         pthread_mutex_lock(&lane->lock);
+        lane->busy = false;
         lane_give_back(lane, jobs);
+        if (!lane->queue)
+            pthread_cond_broadcast(&lane->idle);
     }
     lane->running = false;
-    pthread_cond_broadcast(&lane->idle);
     pthread_mutex_unlock(&lane->lock);
     return NULL;
 }
@@ -157,7 +159,7 @@ void lane_settle(struct lane *lane)
 {
     lane_hand_over(lane);
     pthread_mutex_lock(&lane->lock);
-    while (lane->queue || lane->running)
+    while (lane->queue || lane->busy)
         pthread_cond_wait(&lane->idle, &lane->lock);
     pthread_mutex_unlock(&lane->lock);
 }

@@ -31,6 +31,7 @@ struct lane {
     lane_finish_fn *finish;
     lane_after_fn *after; /* may be NULL */
     size_t jobs_max, bytes_max, group_max;
+    bool eager; /* run(NULL) once at the start */
 
     /* loop thread */
     struct job *fresh, **fresh_tail; /* handed over together at the end of the turn */
@@ -43,7 +44,9 @@ struct lane {
     pthread_cond_t wake, idle;
     struct job *queue, **queue_tail;
     struct job *done, **done_tail;
-    bool running, posted, stopping;
+    bool running; /* the thread is awake */
+    bool busy;    /* with jobs, not with what is left over */
+    bool posted, stopping;
     pthread_t thread;
     bool started;
 };

@@ -37,8 +37,8 @@ struct hook {
 struct store_batch {
     struct job job; /* first */
     struct store *store;
-    struct arena arena; /* holds the batch itself */
-    struct op *op;      /* NULL: nobody waits (any more) */
+    struct arena arena;               /* holds the batch itself */
+    struct op *op;                    /* NULL: nobody waits (any more) */
     struct hook *hooks, **hooks_tail; /* in the arena */
 
     struct record *first, **tail;

@@ -105,6 +105,8 @@ static struct store *store_new(struct loop *loop, const struct store_config *con
 
     w->store = store;
     w->sql.busy_ms = STORE_BUSY_MS;
+    w->now = loop_wall(loop);
+    w->term_pending = true;
     w->checkpoint_pages = config->checkpoint_pages ? config->checkpoint_pages : CHECKPOINT_PAGES;
     w->checkpoint_at = w->checkpoint_pages;
     w->trim.max_rows = config->log_max_rows ? config->log_max_rows : LOG_MAX_ROWS;
@@ -119,6 +121,7 @@ static struct store *store_new(struct loop *loop, const struct store_config *con
         .jobs_max = STORE_QUEUE_MAX,
         .bytes_max = STORE_QUEUE_BYTES,
         .group_max = STORE_GROUP_MAX,
+        .eager = true,
     };
 
     reader->store = store;
@@ -135,33 +138,6 @@ static struct store *store_new(struct loop *loop, const struct store_config *con
         .group_max = 1,
     };
     return store;
-}
-
-/* This start's term and what is too old, in one commit. A full disk does not keep the gateway from
- * starting: the writer brings the term with its first commit that works. */
-static int store_write_start(struct store *store)
-{
-    struct sql *sql = &store->writer.sql;
-    int64_t now = loop_wall(store->loop);
-    int r;
-
-    r = sql_run(sql, STATEMENT_begin, NULL, 0);
-    if (r == 0)
-        r = log_write_term(sql, &store->log, now);
-    if (r == 0)
-        r = sql_run(sql, STATEMENT_idempotency_expire, VALUES(vi(now - STORE_IDEMPOTENCY_MS)));
-    if (r == 0)
-        r = sql_run(sql, STATEMENT_commit, NULL, 0);
-    if (r != -ERR_FULL)
-        return r;
-
-    if (sql_in_transaction(sql))
-        sql_run(sql, STATEMENT_rollback, NULL, 0);
-    store->writer.term_pending = true;
-    store->writer.state = STORE_FULL;
-    memcpy(store->writer.reason, sql->reason, sizeof(sql->reason));
-    store_enter_state(store, STORE_FULL, sql->reason);
-    return 0;
 }
 
 static int store_load(struct store *store, const struct store_config *config, struct fault *fault)
@@ -184,8 +160,6 @@ static int store_load(struct store *store, const struct store_config *config, st
     r = log_load(store);
     if (r == 0)
         r = idempotency_load(store);
-    if (r == 0)
-        r = store_write_start(store);
     if (r < 0)
         return schema_fault(&store->writer.sql, r, store->path ? store->path : "(memory)", fault);
     return 0;
@@ -209,8 +183,7 @@ int store_open(struct loop *loop, const struct store_config *config, struct stor
         store_close(store);
         return r;
     }
-    if (store->state == STORE_OK)
-        timer_start(loop, &store->tick, TICK_MS, TICK_MS, store_tick, store);
+    timer_start(loop, &store->tick, TICK_MS, TICK_MS, store_tick, store);
     *ret = store;
     return 0;
 }

@@ -21,8 +21,9 @@ struct store_config {
     int64_t log_max_bytes, log_max_age_ms, log_max_rows; /* 0: 256 MiB, 30 days, 1,000,000 */
 };
 
-/* Opens, migrates, recovers, appends this start's term. Failure: a fault with cause and remedy (not
- * writable, damaged, made by a newer version). */
+/* Opens, migrates, recovers. This start's term goes to disk in the background, before or with the first
+ * batch; a disk that is full by then is a state, not a failure. Failure: a fault with cause and remedy
+ * (not writable, damaged, made by a newer version). */
 int store_open(struct loop *loop, const struct store_config *config, struct store **ret,
                struct fault *reterr_fault);
 /* Commits what is queued, ends every op, joins the threads. NULL ok; returns NULL. */

@@ -76,16 +76,26 @@ static int writer_run_batches(struct writer *w, struct job *jobs, const struct j
     return 0;
 }
 
+/* This start's term goes before anything it can name, with the first commit; what grew too old while
+ * nobody ran goes along. */
+static int writer_begin_term(struct writer *w)
+{
+    int r = log_write_term(&w->sql, &w->store->log, w->now);
+
+    return r < 0 ? r
+                 : sql_run(&w->sql, STATEMENT_idempotency_expire,
+                           VALUES(vi(w->now - STORE_IDEMPOTENCY_MS)));
+}
+
 /* Everything from jobs up to end in one transaction: 0, or negative and nothing of it happened. */
 static int writer_commit(struct writer *w, struct job *jobs, const struct job *end)
 {
     const struct log_trim before = w->trim;
-    bool term = w->term_pending;
     int r;
 
     r = sql_run(&w->sql, STATEMENT_begin, NULL, 0);
-    if (r == 0 && term)
-        r = log_write_term(&w->sql, &w->store->log, w->now);
+    if (r == 0 && w->term_pending)
+        r = writer_begin_term(w);
     if (r == 0)
         r = writer_run_batches(w, jobs, end);
     if (r == 0 && w->trim.rows != before.rows)
@@ -180,7 +190,7 @@ static int writer_run_group(struct writer *w, struct job *jobs)
         w->now = batch->now > w->now ? batch->now : w->now;
     }
     int r = writer_commit(w, jobs, NULL);
-    return r < 0 && jobs->next ? writer_commit_each(w, jobs, r) : r;
+    return r < 0 && jobs && jobs->next ? writer_commit_each(w, jobs, r) : r;
 }
 
 bool writer_run(void *arg, struct job *jobs)
@@ -190,7 +200,7 @@ bool writer_run(void *arg, struct job *jobs)
     pthread_mutex_lock(&w->store->write_lock);
     if (w->house)
         writer_keep_house(w);
-    if (jobs)
+    if (jobs || w->term_pending)
         writer_tell(w, writer_run_group(w, jobs));
     w->house = log_trim_due(&w->trim, w->now) || writer_checkpoint_due(w);
     pthread_mutex_unlock(&w->store->write_lock);

@@ -149,6 +149,8 @@ T(starting_on_a_full_disk)
     powercut_set_room(w.disk, 0);
     world_open(&w);
     t_eq(w.g.open, 0);
+    while (store_state(w.g.store) == STORE_OK)
+        loop_turn(w.g.loop, true);
     t_eq(store_state(w.g.store), STORE_FULL);
     t_ok(has(&w, "before"));
     store_log_position(w.g.store, &first);
@@ -246,8 +248,9 @@ T(a_cut_while_opening)
 
         powercut_arm(w.disk, n);
         world_open(&w);
-        bool over = w.g.open == 0 && !powercut_is_dead(w.disk);
+        bool over = w.g.open == 0;
         w.g.store = store_close(w.g.store);
+        over = over && !powercut_is_dead(w.disk);
         powercut_restore(w.disk);
         world_open(&w);
         t_eq(w.g.open, 0);
@@ -259,5 +262,5 @@ T(a_cut_while_opening)
         if (over)
             return;
     }
-    t_ok(!"opening takes less than 200 writes");
+    t_ok(false);
 }
