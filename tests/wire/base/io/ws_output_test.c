@@ -1,6 +1,7 @@
 /* Proof of the output path on the lws that is installed (design.md section 4): raw batches survive
  * partial sends, closes, pings in between and TLS, in order and to the byte. */
 #include "base/crypto.h"
+#include "base/io/ws_internal.h"
 #include "tests/wire/base/io/ws_certificate.h"
 #include "tests/wire/base/io/ws_rig.h"
 
@@ -153,6 +154,18 @@ T(tcp_with_tiny_buffers)
     struct rig *g = rig_new();
     rig_listen(g);
     torture(g, NULL);
+    rig_free(g);
+}
+
+/* On an lws the raw write was not proved on. */
+T(one_lws_write_for_each_frame_does_the_same)
+{
+    struct rig *g = rig_new();
+    rig_listen(g);
+    struct ws_door *door = ws_door_ref(g->loop, false, NULL);
+    door->raw = false;
+    torture(g, NULL);
+    ws_door_unref(door);
     rig_free(g);
 }
 

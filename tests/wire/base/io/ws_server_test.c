@@ -139,7 +139,7 @@ static void refused_case(const char *request, const char *expected)
 
 #define HEAD(version, more)                                                                        \
     "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" version more "\r" \
-                                                                                              "\n"
+    "\n"
 
 T(refusals_say_why)
 {
