@@ -46,8 +46,7 @@ struct ws {
     uint32_t magic;
     enum ws_state state;
     bool client, paused, flushing;
-    bool let_close; /* lws sends the close frame: its callback returns -1 */
-    bool over;      /* what still comes in is thrown away: we closed */
+    bool over; /* what still comes in is thrown away: we closed */
     uint16_t close_code;
     int status; /* client: the HTTP status of a refused upgrade */
     struct loop *loop;
@@ -103,6 +102,7 @@ struct ws_door {
     size_t flush_count;
     struct defer flush_later, destroy_later;
     struct ws_door *next;
+    int event_fd; /* lws's own */
     void *reaper; /* libuv handle that waits for lws's own to be closed */
     unsigned rounds;
 };

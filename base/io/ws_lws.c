@@ -10,9 +10,11 @@
 
 #include "base/mem.h"
 
+#include <fcntl.h>
 #include <libwebsockets.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include <uv.h>
 
 #define HEAD_BYTES_MAX 8192 /* of a request's head */
@@ -96,6 +98,16 @@ static struct lws_vhost *create_vhost(struct ws_door *door, const char *name, ui
     return lws_create_vhost(door->context, &info);
 }
 
+static void on_event_handle(uv_handle_t *handle, void *arg)
+{
+    struct ws_door *door = arg;
+    uv_os_fd_t fd;
+
+    /* The last poll handle in the list is the youngest: the one lws has just made. */
+    if (handle->type == UV_POLL && uv_fileno(handle, &fd) == 0)
+        door->event_fd = fd;
+}
+
 static struct ws_door *door_new(struct loop *loop, bool tls, struct fault *reterr_fault)
 {
     void *foreign[] = {loop_uv(loop)};
@@ -118,7 +130,9 @@ static struct ws_door *door_new(struct loop *loop, bool tls, struct fault *reter
     door->tls = tls;
     door->flush_tail = &door->flush;
     door->raw = output_proved();
+    door->event_fd = -1;
     door->context = create_context(&info);
+    uv_walk(loop_uv(loop), on_event_handle, door);
     if (door->context)
         door->plain =
             create_vhost(door, "plain", LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS, NULL, NULL);
@@ -146,6 +160,21 @@ struct ws_door *ws_door_ref(struct loop *loop, bool tls, struct fault *reterr_fa
     if (door)
         door->refs++;
     return door;
+}
+
+/* lws 4.1 closes its event descriptor twice, turns apart; were the number given away in between, it
+ * would close somebody else's file. So the number is taken again at once; lws then closes that. */
+static void guard_event_fd(const struct ws_door *door)
+{
+    if (door->event_fd < 0 || fcntl(door->event_fd, F_GETFD) >= 0)
+        return;
+    int placeholder = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (placeholder < 0 || placeholder == door->event_fd)
+        return;
+    int taken = fcntl(placeholder, F_DUPFD_CLOEXEC, door->event_fd);
+    close(placeholder);
+    if (taken >= 0 && taken != door->event_fd)
+        close(taken);
 }
 
 /* lws's handles close over a few turns of the loop, then its context may be freed: the second call. */
@@ -178,6 +207,7 @@ static void door_destroy(void *arg)
 
     defer_stop(door->loop, &door->flush_later);
     lws_context_destroy(door->context);
+    guard_event_fd(door);
     uv_idle_t *reaper = NEW(uv_idle_t);
     uv_idle_init(loop_uv(door->loop), reaper);
     reaper->data = door;
@@ -250,21 +280,17 @@ static int write_batch(struct ws *ws, uint8_t *batch)
     return (int)length;
 }
 
-/* The way without the trick: one frame by lws's own framing, only from the writable callback. A
- * close frame is lws's to send, when that callback returns -1. */
+/* The way without the trick: one frame by lws's own framing, only from the writable callback. (A close
+ * frame of ours stays raw: lws's way of sending one does not hand back the connection.) */
 static int write_frame(struct ws *ws, uint8_t *batch)
 {
+    if (ws_out_first_opcode(&ws->out) == WS_CLOSE)
+        return write_batch(ws, batch);
+
     struct ws_piece piece = ws_out_take(&ws->out, batch, WS_BATCH_MAX);
     int how = piece.opcode == WS_CONTINUATION ? LWS_WRITE_CONTINUATION
               : piece.opcode == WS_PING       ? LWS_WRITE_PING
                                               : LWS_WRITE_TEXT;
-
-    if (piece.opcode == WS_CLOSE) {
-        lws_close_reason(ws->wsi, (enum lws_close_status)ws->close_code, batch + 2,
-                         piece.length - 2);
-        ws->let_close = true;
-        return 0;
-    }
     if (!piece.final)
         how |= LWS_WRITE_NO_FIN;
     int written = lws_write(ws->wsi, batch, piece.length, (enum lws_write_protocol)how);
@@ -417,7 +443,7 @@ static int on_ws(struct ws *ws, struct lws *wsi, enum lws_callback_reasons reaso
     case LWS_CALLBACK_RECEIVE:
     case LWS_CALLBACK_CLIENT_RECEIVE: return on_ws_receive(ws, wsi, in, length);
     case LWS_CALLBACK_SERVER_WRITEABLE:
-    case LWS_CALLBACK_CLIENT_WRITEABLE: write_some(ws, true); return ws->let_close ? -1 : 0;
+    case LWS_CALLBACK_CLIENT_WRITEABLE: write_some(ws, true); return 0;
     case LWS_CALLBACK_RECEIVE_PONG:
     case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
         ws->last_read = loop_now(ws->loop);

@@ -39,6 +39,11 @@ size_t ws_out_first_length(const struct ws_out *out)
     return record_length(r) - r->taken;
 }
 
+enum ws_opcode ws_out_first_opcode(const struct ws_out *out)
+{
+    return (enum ws_opcode)first_record(out)->opcode;
+}
+
 static void drop_first(struct ws_out *out)
 {
     struct record *r = first_record(out);

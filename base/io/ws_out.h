@@ -39,3 +39,4 @@ struct ws_piece ws_out_take(struct ws_out *out, void *to, size_t max);
 size_t ws_out_fill(struct ws_out *out, uint8_t *to, size_t room, bool mask);
 /* Payload bytes of the first message that have not left; the queue is not empty. */
 size_t ws_out_first_length(const struct ws_out *out);
+enum ws_opcode ws_out_first_opcode(const struct ws_out *out);
