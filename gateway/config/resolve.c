@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define VARIABLE_NAME_MAX 256
 #define RESOLVED_TEXT_MAX 65536
@@ -116,6 +117,19 @@ static struct json *reference_env(struct resolver *r, const struct step *at, con
     return json_new_string("");
 }
 
+/* A secret that others on this machine may read is none. */
+static bool is_private(struct resolver *r, const struct step *at, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0 || (st.st_mode & 077) == 0)
+        return true; /* not there: said by the reading */
+    resolve_issue(r, at,
+                  mem_format("%s may be read by others (mode %04o): chmod 600 it", path,
+                             (unsigned)st.st_mode & 07777u));
+    return false;
+}
+
 static struct json *reference_file(struct resolver *r, const struct step *at, const char *path)
 {
     struct fault fault = {0};
@@ -126,6 +140,8 @@ static struct json *reference_file(struct resolver *r, const struct step *at, co
         resolve_issue(r, at, mem_string("expected an absolute path of a secret's file"));
         return json_new_string("");
     }
+    if (!is_private(r, at, path))
+        return json_new_string("");
     if (source_read(path, &text, &length, &fault) < 0) {
         resolve_issue(r, at, mem_string(fault.text));
         return json_new_string("");

@@ -145,6 +145,11 @@ T(secret_references)
     t_str(json_string(json_path(s->tree, "gateway.auth.password"), ""), "file-secret");
     snapshot_free(s);
 
+    t_eq(chmod(file, 0640), 0);
+    s = read_text(text);
+    t_has(first_issue(s), "may be read by others (mode 0640): chmod 600 it");
+    snapshot_free(s);
+
     s = read_text("{gateway:{auth:{token:{source:'exec',id:'x'}}}}");
     t_has(first_issue(s), "gateway.auth.token: only secrets with source env or file");
     snapshot_free(s);
