@@ -15,6 +15,9 @@
 #include <string.h>
 #include <strings.h>
 
+#define LOG_SUBSYSTEM "model"
+#include "base/log.h"
+
 static const struct model_ops *const model_table[] = {
 #define MODEL(name) &model_##name,
 #include "gateway/model/models.def"
@@ -82,10 +85,26 @@ static struct model_provider *provider_add(struct catalog *catalog, const char *
     return p;
 }
 
+/* Plain http to another machine shows the key to everyone on the way. */
+static bool key_in_the_open(const struct model_provider *p)
+{
+    static const char *const here[] = {"localhost", "127.", "[::1]"};
+
+    if (p->key == NULL || p->base_url == NULL || strncasecmp(p->base_url, "http://", 7) != 0)
+        return false;
+    for (size_t i = 0; i < COUNT(here); i++)
+        if (strncasecmp(p->base_url + 7, here[i], strlen(here[i])) == 0)
+            return false;
+    return true;
+}
+
 static void provider_check(struct model_provider *p)
 {
     if (p->fault.code == 0 && p->ops->check != NULL)
         (void)p->ops->check(p, &p->fault);
+    if (p->fault.code == 0 && key_in_the_open(p))
+        log_warn("models.providers.%s: the key goes over plain http to another machine; use https",
+                 p->id);
 }
 
 static void provider_load(struct catalog *catalog, const char *id, const struct json *node)

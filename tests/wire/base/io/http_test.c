@@ -176,6 +176,22 @@ T(refused_broken_and_strange)
     }
 }
 
+/* A server on this machine is asked itself, whatever proxy the environment names. */
+T(loopback_needs_no_proxy)
+{
+    struct fetch *f;
+
+    setenv("http_proxy", "http://127.0.0.1:1/", 1);
+    f = get(OK_HEAD "Content-Length: 2\r\n\r\nok", (struct http_spec){0});
+    t_eq(f->result, 0);
+    t_has(server->request.data, "GET /p?secret=1 HTTP/1.1\r\n");
+    done(f);
+    f = get(OK_HEAD "\r\n", (struct http_spec){.url = "http://elsewhere.invalid/"});
+    t_eq(f->result, -ERR_CONNECT); /* the proxy, not the name */
+    done(f);
+    unsetenv("http_proxy");
+}
+
 T(nobody_listens)
 {
     struct fetch *f = get(OK_HEAD "\r\n", (struct http_spec){.url = "http://127.0.0.1:1/x?secret"});
