@@ -271,10 +271,8 @@ static void check_field(const struct checker *c, const struct field *row, const 
 {
     enum json_kind kind = json_kind(value);
 
-    if (row->flags & FIELD_UNUSED) {
+    if (row->flags & FIELD_UNUSED)
         check_unused(c, at);
-        return;
-    }
     if (row->kind == FIELD_ANY || ((row->flags & FIELD_OR_STRING) && kind == JSON_STRING) ||
         ((row->flags & FIELD_OR_BOOL) && kind == JSON_BOOL))
         return;

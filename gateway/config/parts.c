@@ -34,36 +34,23 @@ static const char *const scope_names[] = {
 /* ---- agents ---- */
 static const struct field model_choice[] = {
     P_STR("primary"),
-    P_STRS("fallbacks", 16),
+    P("fallbacks", STRS, FIELD_UNUSED, .max = 16),
     F_END,
 };
 static const struct field agent_identity[] = {
     P_STR("name"), P_STR("theme"), P_STR("emoji"), P_STR("avatar"),
     F_END,
 };
-static const struct field agent_group_chat[] = {
-    P_STRS("mentionPatterns", 64),
-    P_INT("historyLimit", 0, 1000),
-    F_END,
-};
-static const struct field agent_tools[] = {
-    P_STRS("allow", 256), P_STRS("deny", 256),
-    F_END,
-};
-/* Who answers: the built-in loop, or an Agent Client Protocol program as a child. */
+/* Who answers: the built-in loop ("embedded" is OpenClaw's name of it), or an Agent Client Protocol program
+ * as a child. */
 static const struct field agent_runtime[] = {
-    P_ENUM("type", ONE_OF("builtin", "acp")),
-    P_STRS("command", 256), /* argv of the acp program */
-    P_STR("cwd"),
-    P_MAP("env", any_secret),
+    P_ENUM("type", ONE_OF("builtin", "embedded", "acp")),
     F_END,
 };
 #define AGENT_ROWS                                                                                 \
-    P_BOOL("default"), P_STR("name"), P_STR("description"), P_STR("workspace"), P_STR("systemPrompt"), \
+    P_BOOL("default"), P_STR("name"), P_STR("workspace"),                                          \
     P("model", OBJECT, FIELD_OR_STRING, .sub = model_choice),                                      \
-    P_OBJECT("identity", agent_identity), P_OBJECT("groupChat", agent_group_chat),                 \
-    P_OBJECT("tools", agent_tools), P_OBJECT("runtime", agent_runtime),                            \
-    P_INT("timeoutSeconds", 1, 86400)
+    P_OBJECT("identity", agent_identity), P_OBJECT("runtime", agent_runtime)
 static const struct field agent_list[] = {P("id", STR, FIELD_REQUIRED | FIELD_ID, .max = 64), AGENT_ROWS, F_END};
 static const struct field agent_entry_rows[] = {AGENT_ROWS, F_END};
 static const struct field agent_entry[] = {P_OBJECT("", agent_entry_rows)};
@@ -161,7 +148,7 @@ CHANNEL(telegram, P_SECRET("botToken"), P_STR("tokenFile"), P_STR("apiRoot"), P_
         P_SECRET("webhookSecret"), P_STR("webhookPath"));
 CHANNEL(discord, P_SECRET("token"), P_ANY("guilds"));
 CHANNEL(slack, P_SECRET("botToken"), P_SECRET("appToken"), P_SECRET("signingSecret"),
-        P_ENUM("mode", ONE_OF("socket", "http")), P_STR("webhookPath"), P_ANY("channels"));
+        P_ENUM("mode", ONE_OF("socket", "http", "relay")), P_STR("webhookPath"), P_ANY("channels"));
 CHANNEL(signal, P_STR("account"), P_STR("httpUrl"), P_STR("httpHost"), P_INT("httpPort", 1, 65535),
         P_STR("cliPath"), P_BOOL("autoStart"));
 CHANNEL(imessage, P_STR("cliPath"), P_STR("dbPath"), P_STR("remoteHost"),

@@ -30,7 +30,7 @@ struct knob_row {
 
 /* Flags of field rows in parts, beside those of base/field.h. */
 enum {
-    FIELD_UNUSED = 1 << 16,    /* known and not used: a warning */
+    FIELD_UNUSED = 1 << 16,    /* checked and not used: a warning */
     FIELD_SECRET = 1 << 17,    /* redacted */
     FIELD_OR_STRING = 1 << 18, /* a string is allowed as well */
     FIELD_NUMBERS = 1 << 19,   /* STRS: numbers are allowed as well */
@@ -44,6 +44,9 @@ struct part_row {
     enum reload_class reload;
     const char *help;
 };
+
+/* The one object that may be given as a string, which is then its member "primary". */
+#define ROWS_SHORT_FORM "agents.defaults.model"
 
 extern const struct knob_row knob_rows[KNOB_COUNT];
 extern const struct part_row part_rows[]; /* ended by path NULL */

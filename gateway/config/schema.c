@@ -224,6 +224,13 @@ static void write_node(const char *path, struct json_writer *w)
         write_knob(knob, w);
     } else if (part) {
         write_field(&part->field, part->help, w);
+    } else if (strcmp(path, ROWS_SHORT_FORM) == 0) {
+        jw_object(w);
+        jw_karray(w, "anyOf");
+        write_alternative("string", w);
+        write_path(path, w);
+        jw_array_end(w);
+        jw_object_end(w);
     } else if (rows_parent(path)) {
         write_path(path, w);
     } else { /* known, not used: anything */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* "agents.defaults.model": "p/m" is short for {primary: "p/m"}. */
+/* ROWS_SHORT_FORM: "p/m" is short for {primary: "p/m"}. */
 static void expand_short_forms(struct json *tree)
 {
     struct json *defaults = json_edit(json_edit(tree, "agents"), "defaults");
@@ -54,6 +54,17 @@ static void join_agents(struct json *tree)
     }
 }
 
+static void rename_runtimes(struct json *tree)
+{
+    struct json *list = json_edit(json_edit(tree, "agents"), "list");
+
+    for (size_t i = 0; i < json_count(list); i++) {
+        struct json *runtime = json_edit(json_edit_at(list, i), "runtime");
+        if (strcmp(json_string(json_get(runtime, "type"), ""), "embedded") == 0)
+            json_put(runtime, "type", json_new_string("builtin"));
+    }
+}
+
 static void snapshot_parse(struct snapshot *s)
 {
     s->merged = sources_build(&s->sources, s->path, s->raw, s->raw_length, &s->parsed, &s->issues);
@@ -63,8 +74,10 @@ static void snapshot_parse(struct snapshot *s)
         expand_short_forms(s->tree);
     if (s->tree)
         check_tree(s->tree, &s->sources, &s->issues, &s->warnings);
-    if (s->tree && s->issues.count == 0)
+    if (s->tree && s->issues.count == 0) {
         join_agents(s->tree);
+        rename_runtimes(s->tree);
+    }
 }
 
 static struct snapshot *snapshot_new(const char *path, bool exists, char *raw, size_t length)

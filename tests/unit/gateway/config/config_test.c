@@ -167,14 +167,15 @@ T(messages_never_quote_values)
 
 T(agents_by_id_stand_in_the_list)
 {
-    struct config *c =
-        load("{agents:{list:[{id:'a',name:'A'}],entries:{a:{name:'X'},b:{name:'B'}}}}");
+    struct config *c = load("{agents:{list:[{id:'a',name:'A'}],entries:{a:{name:'X'},b:{name:'B',"
+                            "runtime:{type:'embedded'}}}}}");
     const struct json *list = config_node(c, "agents.list");
 
     t_eq(json_count(list), 2);
     t_str(json_string(json_get(json_at(list, 0), "name"), ""), "A");
     t_str(json_string(json_get(json_at(list, 1), "id"), ""), "b");
     t_str(json_string(json_get(json_at(list, 1), "name"), ""), "B");
+    t_str(json_string(json_path(json_at(list, 1), "runtime.type"), ""), "builtin");
     config_free(c);
 }
 

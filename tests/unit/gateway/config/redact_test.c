@@ -55,9 +55,8 @@ T(what_is_hidden)
 T(round_trip_restores_everything)
 {
     CLEAN(json_free)
-    struct json *before =
-        parse("{gateway:{auth:{token:'t'}},agents:{list:[{id:'a',runtime:{env:{K:'1'}}},"
-              "{id:'b',runtime:{env:{K:'2'}}}]}}");
+    struct json *before = parse("{gateway:{auth:{token:'t'}},agents:{list:[{id:'a',apiKey:'1'},"
+                                "{id:'b',apiKey:'2'}]}}");
     CLEAN(json_free) struct json *shown = redact(before, NULL);
     bool restored = false;
     CLEAN(json_free) struct json *back = redact_restore(shown, before, &restored, NULL);
@@ -66,10 +65,10 @@ T(round_trip_restores_everything)
     t_ok(json_equal(back, before));
     /* items of a list are found by id, wherever they moved */
     CLEAN(json_free)
-    struct json *moved = parse("{agents:{list:[{id:'b',runtime:{env:{K:" R "}}}]}}");
+    struct json *moved = parse("{agents:{list:[{id:'b',apiKey:" R "}]}}");
     CLEAN(json_free) struct json *whole = redact_restore(moved, before, &restored, NULL);
     CLEAN(mem_free) char *text = json_print(whole, false);
-    t_json(text, "{'agents':{'list':[{'id':'b','runtime':{'env':{'K':'2'}}}]}}");
+    t_json(text, "{'agents':{'list':[{'id':'b','apiKey':'2'}]}}");
 }
 
 T(a_placeholder_without_a_secret_is_refused)
