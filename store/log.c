@@ -15,6 +15,7 @@
 #define TRIM_STEP     512         /* rows deleted per transaction */
 #define TRIM_SLACK    64          /* begin at limit + 1/64, end at the limit */
 #define TRIM_AGE_MS   (60 * 1000) /* how often the age of the oldest row is looked at */
+#define TRIM_HELD_MS  (5 * 1000)
 #define TRIM_RETRY_MS (60 * 1000) /* after a step that failed */
 
 /* ---- appending (loop) ---- */
@@ -190,19 +191,34 @@ bool log_trim_due(const struct log_trim *trim, int64_t now)
            log_is_over(trim->bytes, trim->max_bytes, trim->trimming) || now >= trim->next_age_check;
 }
 
+/* The last offset that every durable cursor has passed. */
+static int log_trim_held(struct sql *sql, int64_t *ret)
+{
+    int64_t lowest = 0, consumers = 0;
+    int r = log_load_numbers(sql, STATEMENT_consumer_lowest, &lowest, &consumers);
+
+    *ret = consumers > 0 ? lowest : INT64_MAX;
+    return r;
+}
+
 /* Which of the oldest rows go: the last offset of them (0: none), and what is left then. */
 static int log_trim_choose(struct sql *sql, const struct log_trim *trim, int64_t now,
                            struct log_trim *left, int64_t *ret_through)
 {
     struct sql_rows rows;
+    int64_t held;
     int r;
 
     *ret_through = 0;
+    r = log_trim_held(sql, &held);
+    if (r < 0)
+        return r;
     sql_rows(sql, STATEMENT_log_oldest, VALUES(vi(TRIM_STEP + 1)), &rows);
     for (int n = 0; (r = sql_next(&rows)) > 0; n++) {
         left->oldest = sql_integer(&rows, 0);
         bool old = sql_integer(&rows, 1) < now - trim->max_age_ms;
-        bool over = left->rows > trim->max_rows || left->bytes > trim->max_bytes || old;
+        bool over = (left->rows > trim->max_rows || old) && left->oldest <= held;
+        over = over || left->bytes > trim->max_bytes;
         if (!over || left->rows <= 1 || n == TRIM_STEP)
             break;
         *ret_through = left->oldest;
@@ -235,6 +251,8 @@ static int log_trim_run(struct sql *sql, struct log_trim *trim, int64_t now)
     trim->trimming = whole_step;
     if (!whole_step)
         trim->next_age_check = now + TRIM_AGE_MS;
+    if (through == 0 && trim->rows > trim->max_rows) /* held: not again with every commit */
+        trim->not_before = now + TRIM_HELD_MS;
     return 0;
 }
 

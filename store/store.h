@@ -145,6 +145,17 @@ void store_log_position(const struct store *store, struct store_position *ret);
 enum store_cursor { STORE_CURSOR_OK, STORE_CURSOR_EPOCH, STORE_CURSOR_TRIMMED, STORE_CURSOR_AHEAD };
 enum store_cursor store_log_cursor(const struct store *store, const char *epoch, int64_t after);
 
+/* Durable cursors: a named reader has dealt with everything up to offset. What it has not seen is not
+ * trimmed by age or count, only when the log passes log_max_bytes. */
+struct store_consumer {
+    const char *name;
+    int64_t offset, at;
+};
+void store_consumer_put(struct store_batch *batch, const struct store_consumer *consumer);
+void store_consumer_remove(struct store_batch *batch, const char *name);
+typedef void store_consumer_fn(void *arg, const struct store_consumer *consumer);
+int store_consumer_each(struct store *store, store_consumer_fn *fn, void *arg);
+
 struct store_logged {
     int64_t offset, at;
     uint32_t scopes;

@@ -306,3 +306,53 @@ T(trimmed_by_age_but_never_the_newest)
     t_eq(add_one(&g, "{}"), 12);
     rig_free(&g);
 }
+
+static void ack(struct rig *g, const char *consumer, int64_t offset)
+{
+    struct store_batch *batch = store_batch(g->store);
+
+    store_consumer_put(batch, &(struct store_consumer){consumer, offset, 1});
+    t_eq(commit(g, batch), 0);
+}
+
+static void on_consumer(void *arg, const struct store_consumer *consumer)
+{
+    t_str(consumer->name, "backup");
+    *(int64_t *)arg = consumer->offset;
+}
+
+T(a_durable_cursor_holds_trimming_back_until_the_bytes_are_too_many)
+{
+    struct store_config config = {
+        .path = rig_path("consumer.db"), .log_max_rows = 10, .log_max_bytes = 20000};
+    struct rig g = {.loop = loop_new(LOOP_VIRTUAL)};
+    int64_t offset = 0;
+
+    rig_open(&g, &config);
+    ack(&g, "backup", 5);
+    ack(&g, "gone", 0);
+    struct store_batch *batch = store_batch(g.store);
+    store_consumer_remove(batch, "gone");
+    t_eq(commit(&g, batch), 0);
+    for (int i = 0; i < 50; i++)
+        add_one(&g, "{}");
+    let_trim(&g);
+    t_eq(position(&g).oldest, 6);
+
+    restart(&g, &config);
+    t_eq(store_consumer_each(g.store, on_consumer, &offset), 0);
+    t_eq(offset, 5);
+    ack(&g, "backup", 30);
+    loop_advance(g.loop, 6000);
+    let_trim(&g);
+    t_eq(position(&g).oldest, 31);
+
+    for (int i = 0; i < 2000; i++)
+        add_one(&g, "{}");
+    loop_advance(g.loop, 6000);
+    let_trim(&g);
+    int64_t kept = position(&g).head - position(&g).oldest + 1;
+    t_ok(kept * 21 <= 20000 + 20000 / 64);
+    t_ok(kept > 900);
+    rig_free(&g);
+}
