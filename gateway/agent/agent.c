@@ -95,19 +95,6 @@ const struct agent_kind *agent_kind_of(struct gateway *gw, const char *agent_id)
 
 /* ---- which model ---- */
 
-int model_ref_parse(const char *text, struct model_ref *ret, struct fault *reterr_fault)
-{
-    const char *slash = strchr(text, '/');
-
-    if (!slash || slash == text || !slash[1] || strlen(text) > MODEL_REF_MAX)
-        return fault_set(reterr_fault, -ERR_INVALID,
-                         "invalid model \"%.64s\": expected provider/model", text);
-    memcpy(ret->provider, text, (size_t)(slash - text));
-    ret->provider[slash - text] = '\0';
-    memcpy(ret->model, slash + 1, strlen(slash + 1) + 1);
-    return 0;
-}
-
 /* agents.list[].model is "provider/model" or {primary}. */
 static const char *agent_own_model(struct gateway *gw, const char *agent_id)
 {
@@ -117,7 +104,7 @@ static const char *agent_own_model(struct gateway *gw, const char *agent_id)
 }
 
 void agent_model(struct gateway *gw, const struct session *session, const char *agent_id,
-                 struct model_ref *ret)
+                 struct model_name *ret)
 {
     const char *provider = session ? session_text(session, "providerOverride", NULL) : NULL;
     const char *own;
@@ -128,8 +115,8 @@ void agent_model(struct gateway *gw, const struct session *session, const char *
         return;
     }
     own = agent_own_model(gw, session ? session->agent_id : agent_id);
-    if (own && model_ref_parse(own, ret, NULL) == 0)
+    if (own && model_resolve(gw, own, ret, NULL) == 0)
         return;
-    if (model_ref_parse(config_str(gw->config, KNOB_agent_model), ret, NULL) < 0)
-        model_ref_parse("echo/echo", ret, NULL);
+    if (model_resolve(gw, NULL, ret, NULL) < 0)
+        *ret = (struct model_name){"echo", "echo"};
 }

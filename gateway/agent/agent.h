@@ -45,12 +45,6 @@ const struct json *agent_node(struct gateway *gw, const char *agent_id);
 /* Display name; NULL: none was configured. */
 const char *agent_name(struct gateway *gw, const char *agent_id);
 
-#define MODEL_REF_MAX 256
-struct model_ref {
-    char provider[MODEL_REF_MAX + 1], model[MODEL_REF_MAX + 1];
-};
 /* The model of a session (NULL: of the agent): the session's override, the agent's, the default. */
 void agent_model(struct gateway *gw, const struct session *session, const char *agent_id,
-                 struct model_ref *ret);
-/* "provider/model" into its parts; -ERR_INVALID with a fault. */
-int model_ref_parse(const char *text, struct model_ref *ret, struct fault *reterr_fault);
+                 struct model_name *ret);

@@ -1,6 +1,5 @@
 /* The agent that comes with the gateway: it reads the session's transcript, makes the prompt and lets a
- * model answer. A run owns its page of the transcript, then its model run; it is gone with end(), or,
- * when its owner dropped it, with the end of whatever is still under way. */
+ * model answer. A run owns its page of the transcript, then its model run; it is gone with end() or drop(). */
 #include "gateway/agent/agent.h"
 
 #include "base/mem.h"
@@ -21,7 +20,7 @@ struct agent_run {
     void *arg;
     struct store_page page;
     struct model_run *model; /* NULL: not begun */
-    struct model_ref ref;
+    struct model_name ref;
     char *session_id, *agent_id, *extra_system;
     int64_t user_seq, timeout_ms;
 };
@@ -83,16 +82,18 @@ static struct agent_run *builtin_start(struct gateway *gw, const struct agent_re
 
 /* ---- 2. the prompt ---- */
 
-/* A message that says nothing (an answer that was cut before its first word) is left out, and so are
- * messages that came after the one to answer: their turns come later. */
+/* A message that says nothing (an answer that was cut before its first word) is left out, and so is what
+ * came after the one to answer and belongs to no earlier run: its turn comes later. */
 static bool prompt_has(const struct agent_run *run, const struct store_row *row,
                        const struct json *message)
 {
     const char *role = json_string(json_get(message, "role"), "");
     const struct json *content = json_get(message, "content");
 
+    if (row->seq > run->user_seq && (!row->run_id || strcmp(role, "user") == 0))
+        return false;
     if (strcmp(role, "user") == 0)
-        return row->seq <= run->user_seq;
+        return true;
     if (strcmp(role, "assistant") != 0 && strcmp(role, "toolResult") != 0)
         return false;
     return json_kind(content) == JSON_STRING ? *json_string(content, "") != '\0'
@@ -209,10 +210,8 @@ static void builtin_cancel(struct agent_run *run)
 static void builtin_drop(struct agent_run *run)
 {
     run->events = NULL;
-    if (run->model)
-        model_cancel(run->model);
-    else
-        builtin_end(run, -ERR_CANCELLED, NULL);
+    model_drop(run->model);
+    builtin_end(run, -ERR_CANCELLED, NULL);
 }
 
 const struct agent_kind agent_kind_builtin = {

@@ -21,7 +21,7 @@ static void agent_write_identity(const struct json *node, struct json_writer *w)
 static void agent_write_row(struct gateway *gw, const char *id, int version, struct json_writer *w)
 {
     const struct json *node = agent_node(gw, id);
-    struct model_ref model;
+    struct model_name model;
 
     jw_object(w);
     jw_kstr(w, "id", id);
@@ -31,7 +31,7 @@ static void agent_write_row(struct gateway *gw, const char *id, int version, str
         struct buf b;
 
         agent_model(gw, NULL, id, &model);
-        buf_init(&b, 2 * MODEL_REF_MAX + 8);
+        buf_init(&b, 2 * MODEL_NAME_MAX + 8);
         buf_addf(&b, "%s/%s", model.provider, model.model);
         jw_kstr(
             w, "workspace",

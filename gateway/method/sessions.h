@@ -60,6 +60,49 @@ struct sessions_patch {
 extern const struct field sessions_patch_fields[], sessions_patch_reply[];
 int sessions_patch_run(struct call *call, const void *params);
 
+struct sessions_create {
+    const char *key, *agent_id, *label, *display_name, *category, *model, *thinking, *parent,
+        *message, *task, *run_id, *permission_mode, *exec_node;
+    const struct json *attachments, *tool_overrides;
+    bool incognito;
+};
+extern const struct field sessions_create_fields[], sessions_create_reply[];
+int sessions_create_run(struct call *call, const void *params);
+
+struct sessions_reset {
+    const char *key, *agent_id, *reason;
+};
+extern const struct field sessions_reset_fields[], sessions_reset_reply[];
+int sessions_reset_run(struct call *call, const void *params);
+
+struct sessions_delete {
+    const char *key, *agent_id, *session_id;
+    bool transcript, archived_only;
+};
+extern const struct field sessions_delete_fields[], sessions_delete_reply[];
+int sessions_delete_run(struct call *call, const void *params);
+
+struct sessions_send {
+    const char *key, *agent_id, *message, *run_id;
+    const struct json *attachments;
+    int64_t timeout_ms;
+};
+extern const struct field sessions_send_fields[], sessions_send_reply[];
+int sessions_send_run(struct call *call, const void *params);
+
+struct sessions_abort {
+    const char *key, *agent_id, *run_id;
+};
+extern const struct field sessions_abort_fields[], sessions_abort_reply[];
+int sessions_abort_run(struct call *call, const void *params);
+
+struct sessions_get {
+    const char *key, *agent_id;
+    int64_t limit;
+};
+extern const struct field sessions_get_fields[], sessions_get_reply[];
+int sessions_get_run(struct call *call, const void *params);
+
 /* A change of one session that is answered when it is on disk: the call, its op, what to say. */
 struct sessions_change {
     struct op op;
@@ -77,8 +120,11 @@ struct sessions_change *sessions_change_new(struct call *call, const char *key,
 struct sessions_change *sessions_change_free(struct sessions_change *change);
 /* {ok:true, path, key, entry, resolved}: patch, reset. */
 void sessions_reply_entry(struct call *call, const struct sessions_change *change);
+/* What an archived transcript is called, as v3 names its files. Caller owns. */
+char *sessions_archive_name(struct gateway *gw, const char *session_id, const char *how) MUSTCHECK;
 /* Sets and checks a label: unique, 1..512 characters. NULL clears. */
 int sessions_set_label(struct gateway *gw, struct session *session, const char *label,
                        struct fault *reterr_fault);
-/* "provider/model" as the session's override; NULL clears. */
-int sessions_set_model(struct session *session, const char *model, struct fault *reterr_fault);
+/* "provider/model" or an alias as the session's override; NULL clears. */
+int sessions_set_model(struct gateway *gw, struct session *session, const char *model,
+                       struct fault *reterr_fault);

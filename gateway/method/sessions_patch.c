@@ -121,14 +121,13 @@ static int check_model(const struct patch_row *row, struct gateway *gw,
                        const struct session *session, const struct json *value, struct fault *fault)
 {
     const char *text = json_string(value, "");
-    struct model_ref ref;
+    struct model_name ref;
 
     (void)row;
-    (void)gw;
     (void)session;
     if (strspn(text, " \t") == strlen(text))
         return fault_set(fault, -ERR_INVALID, "invalid model: empty");
-    return model_ref_parse(text, &ref, fault);
+    return model_resolve(gw, text, &ref, fault);
 }
 
 static int check_spawned_by(const struct patch_row *row, struct gateway *gw,
@@ -237,10 +236,11 @@ int sessions_set_label(struct gateway *gw, struct session *session, const char *
     return 0;
 }
 
-int sessions_set_model(struct session *session, const char *model, struct fault *reterr_fault)
+int sessions_set_model(struct gateway *gw, struct session *session, const char *model,
+                       struct fault *reterr_fault)
 {
-    struct model_ref ref;
-    int r = model ? model_ref_parse(model, &ref, reterr_fault) : 0;
+    struct model_name ref;
+    int r = model ? model_resolve(gw, model, &ref, reterr_fault) : 0;
 
     if (r < 0)
         return r;
@@ -259,7 +259,7 @@ static void patch_set(struct gateway *gw, struct session *session, const struct 
         return;
     }
     if (strcmp(row->name, "model") == 0) {
-        sessions_set_model(session, text, NULL);
+        sessions_set_model(gw, session, text, NULL);
         return;
     }
     if (v->set.null || (row->off && text && strcasecmp(text, row->off) == 0)) {

@@ -24,7 +24,7 @@ static void command_status(struct gateway *gw, struct session *session, struct s
                            struct buf *answer)
 {
     int64_t up = (loop_now(gw->loop) - gw->started_mono) / 1000;
-    struct model_ref model;
+    struct model_name model;
 
     (void)batch;
     agent_model(gw, session, session->agent_id, &model);

@@ -1,4 +1,4 @@
-/* Inside of turns: shared by turn.c (life of one), lane.c (order and cap), stream.c (what is heard),
+/* Inside of turns: shared by turn.c, answer.c and finish.c (life of one), lane.c (order and cap), stream.c (what is heard),
  * outcome.c (what is kept), waiter.c (who asked), recover.c (after a crash). */
 #pragma once
 
@@ -34,7 +34,7 @@ struct turn {
 
     const struct agent_kind *kind;
     struct agent_run *run; /* NULL: the agent has let go */
-    struct model_ref model;
+    struct model_name model;
     int64_t timeout_ms;
     struct timer timeout;
 
@@ -73,6 +73,12 @@ struct turns {
 /* turn.c */
 void turn_start(struct turn *turn);
 void turn_stop(struct turn *turn, const char *reason);
+void turn_leave(struct turn *turn); /* out of the table and its lane, freed */
+
+/* answer.c, finish.c */
+void turn_run(struct turn *turn);
+/* Works once per turn: later ends are not heard. stop_reason is static text. */
+void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason, const char *error);
 
 /* lane.c */
 struct lane *lane_find(struct turns *turns, const char *session_key); /* NULL: nothing there */

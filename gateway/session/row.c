@@ -74,7 +74,7 @@ static const char *row_title(const struct session *s)
 static void row_write_model(struct gateway *gw, const struct session *s, const char *agent_id,
                             struct json_writer *w)
 {
-    struct model_ref ref;
+    struct model_name ref;
 
     agent_model(gw, s, agent_id, &ref);
     jw_kstr(w, "modelProvider", ref.provider);
@@ -181,7 +181,7 @@ static void row_write_status(struct gateway *gw, const struct session *s, struct
                                          "elevatedLevel"};
     static const char *const unknown[] = {"remainingTokens", "percentUsed", "contextTokens"};
     int64_t now = loop_wall(gw->loop);
-    struct model_ref model;
+    struct model_name model;
 
     agent_model(gw, s, s->agent_id, &model);
     jw_object(w);

@@ -182,7 +182,9 @@ void session_main_key(struct gateway *gw, const char *agent_id, char out[SESSION
 
 struct session *session_find(struct gateway *gw, const char *canonical_key)
 {
-    struct index_node *node = index_find(&gw->sessions->by_key, canonical_key);
+    /* At shutdown the last answers of the store still ask, after the table is gone. */
+    struct index_node *node =
+        gw->sessions ? index_find(&gw->sessions->by_key, canonical_key) : NULL;
 
     return node ? CONTAINER(node, struct session, node) : NULL;
 }

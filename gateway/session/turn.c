@@ -1,8 +1,8 @@
 /* The life of a turn, top to bottom: turn_submit stores the message, its idempotency key and the turn in
- * one batch; when that is on disk the caller may acknowledge and the lane may start it; the agent's text
- * comes in and leaves as throttled deltas; turn_finish stores the answer, the outcome and the end in one
- * batch; when that is on disk everyone who waits is told and the lane goes on. Every end (answer,
- * failure, abort, timeout, shutdown) goes through turn_finish, which works once per turn. */
+ * one batch; when that is on disk the caller may acknowledge and the lane may start it; answer.c lets the
+ * agent speak; finish.c stores the answer, the outcome and the end in one batch. Every end (answer,
+ * failure, abort, timeout) goes through turn_finish, which works once per turn; shutdown alone leaves
+ * the turn in the store, for recover.c. */
 #include "gateway/session/internal.h"
 
 #include "base/mem.h"
@@ -16,8 +16,6 @@
 #include "base/log.h"
 
 static void turn_on_accepted(struct op *op, int result);
-static void turn_run(struct turn *turn);
-static void turn_on_finished(struct op *op, int result);
 
 /* ---- life of the table ---- */
 
@@ -70,7 +68,7 @@ static void turn_free(struct turn *turn)
 }
 
 /* Out of the table and its lane; its id may be used again only through the stored outcome. */
-static void turn_leave(struct turn *turn)
+void turn_leave(struct turn *turn)
 {
     struct turns *turns = turn->gw->turns;
 
@@ -220,9 +218,6 @@ static void turn_on_accepted(struct op *op, int result)
 
 /* ---- 2. its lane starts it ---- */
 
-static void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason,
-                        const char *error);
-
 static void turn_on_timeout(void *arg)
 {
     struct turn *turn = arg;
@@ -283,256 +278,6 @@ void turn_start(struct turn *turn)
         turn_finish(turn, TURN_OK, "stop", NULL); /* it answers in the batch that ends the turn */
     else
         turn_run(turn);
-}
-
-/* ---- 3. the agent answers ---- */
-
-static void turn_send_delta(void *arg)
-{
-    struct turn *turn = arg;
-
-    CHECK(turn, TURN_MAGIC);
-    timer_stop(turn->gw->loop, &turn->delta);
-    stream_delta(turn);
-    turn->sent = turn->text.length;
-    turn->delta_at = loop_now(turn->gw->loop);
-}
-
-static void turn_on_text(void *arg, const char *delta, size_t length)
-{
-    struct turn *turn = arg;
-    int64_t now = loop_now(turn->gw->loop);
-
-    CHECK(turn, TURN_MAGIC);
-    if (turn->state != TURN_RUNNING || length == 0)
-        return;
-    if (turn->text.length + length > TURN_TEXT_MAX) {
-        turn_finish(turn, TURN_ERROR, "length",
-                    "the answer is longer than this gateway keeps (1 MiB); it was cut");
-        turn->kind->cancel(turn->run);
-        return;
-    }
-    buf_add(&turn->text, delta, length);
-    if (timer_running(&turn->delta))
-        return;
-    if (turn->delta_at == INT64_MIN || now - turn->delta_at >= TURN_DELTA_MS)
-        turn_send_delta(turn);
-    else
-        timer_start(turn->gw->loop, &turn->delta, turn->delta_at + TURN_DELTA_MS - now, 0,
-                    turn_send_delta, turn);
-}
-
-static const char *turn_error_kind(enum model_error_kind kind)
-{
-    static const char *const names[] = {
-        [MODEL_ERROR_RATE_LIMIT] = "rate_limit", [MODEL_ERROR_OVERLOADED] = "rate_limit",
-        [MODEL_ERROR_TIMEOUT] = "timeout",       [MODEL_ERROR_CONTEXT] = "context_length",
-        [MODEL_ERROR_REFUSAL] = "refusal",
-    };
-
-    return (size_t)kind < COUNT(names) && names[kind] ? names[kind] : "unknown";
-}
-
-static void turn_on_end(void *arg, int result, const struct model_result *out)
-{
-    struct turn *turn = arg;
-
-    CHECK(turn, TURN_MAGIC);
-    turn->run = NULL;
-    if (turn->state == TURN_ENDED) {
-        struct turns *turns = turn->gw->turns;
-
-        turns->running--;
-        turn_leave(turn);
-        lanes_pump(turns);
-        return;
-    }
-    if (turn->state != TURN_RUNNING)
-        return;
-    turn->usage = out->usage;
-    if (result < 0) {
-        turn->error_kind = turn_error_kind(out->error_kind);
-        turn_finish(turn, TURN_ERROR, "error",
-                    out->fault && out->fault->text[0] ? out->fault->text : err_text(result));
-        return;
-    }
-    turn_finish(turn, TURN_OK,
-                strcmp(out->stop_reason ? out->stop_reason : "", "length") == 0 ? "length" : "stop",
-                NULL);
-}
-
-static void turn_run(struct turn *turn)
-{
-    static const struct agent_events events = {.text = turn_on_text, .end = turn_on_end};
-    struct session *session = session_find(turn->gw, turn->session_key);
-    struct store_batch *batch;
-
-    turn->kind = agent_kind_of(turn->gw, turn->agent_id);
-    if (!turn->kind || !session) {
-        turn_finish(turn, TURN_ERROR, "error",
-                    turn->kind
-                        ? "the session was deleted before its turn came"
-                        : "this gateway has no such kind of agent; see agents.list[].runtime.type");
-        return;
-    }
-    batch = store_batch(turn->gw->store);
-    stream_started(turn, batch);
-    session_set_text(session, "status", "running");
-    session_set_number(session, "startedAt", turn->started_at);
-    row_emit_changed(turn->gw, batch, session, NULL, "start", turn->run_id);
-    store_commit(batch, NULL);
-
-    turn->run = turn->kind->start(turn->gw,
-                                  &(struct agent_request){
-                                      .session_key = turn->session_key,
-                                      .session_id = turn->session_id,
-                                      .agent_id = turn->agent_id,
-                                      .run_id = turn->run_id,
-                                      .user_seq = turn->user_seq,
-                                      .extra_system = turn->extra_system,
-                                      .provider = turn->model.provider,
-                                      .model = turn->model.model,
-                                      .timeout_ms = turn->timeout_ms,
-                                  },
-                                  &events, turn);
-}
-
-/* ---- 4. the end: answer, outcome, events in one batch ---- */
-
-static const char *turn_status(const struct turn *turn)
-{
-    if (turn->end == TURN_ABORTED)
-        return strcmp(turn->stop_reason, "timeout") == 0 ? "timeout" : "killed";
-    return turn->end == TURN_OK ? "done" : "failed";
-}
-
-/* Nothing is stored of an abort before the first word. */
-static void turn_put_answer(struct turn *turn, struct session *session, struct store_batch *batch)
-{
-    bool aborted = turn->end == TURN_ABORTED;
-    CLEAN(mem_free) char *message = NULL;
-
-    if (!turn->kind || (turn->text.length == 0 && turn->end != TURN_ERROR))
-        return;
-    message = transcript_answer(&(struct transcript_answer){
-        .text = turn->text.data,
-        .length = turn->text.length,
-        .api = turn->model.provider,
-        .provider = turn->model.provider,
-        .model = turn->model.model,
-        .stop_reason = aborted                   ? "aborted"
-                       : turn->end == TURN_ERROR ? "error"
-                                                 : turn->stop_reason,
-        .error = turn->error,
-        .abort_origin = aborted ? turn->stop_reason : NULL,
-        .run_id = turn->run_id,
-        .usage = turn->usage,
-        .at = turn->ended_at,
-    });
-    transcript_append(turn->gw, session, batch,
-                      &(struct transcript_message){.role = "assistant",
-                                                   .run_id = turn->run_id,
-                                                   .text = turn->text.data,
-                                                   .message = message},
-                      turn->message_id);
-}
-
-static void turn_count_tokens(const struct turn *turn, struct session *session)
-{
-    const struct model_usage *u = &turn->usage;
-
-    if (u->input >= 0)
-        session_set_number(session, "inputTokens",
-                           session_number(session, "inputTokens", 0) + u->input);
-    if (u->output >= 0)
-        session_set_number(session, "outputTokens",
-                           session_number(session, "outputTokens", 0) + u->output);
-    if (u->input >= 0 || u->output >= 0) /* what the context holds now */
-        session_set_number(session, "totalTokens",
-                           (u->input > 0 ? u->input : 0) + (u->cache_read > 0 ? u->cache_read : 0) +
-                               (u->output > 0 ? u->output : 0));
-}
-
-static void turn_put_session(struct turn *turn, struct session *session, struct store_batch *batch)
-{
-    session_set_text(session, "status", turn_status(turn));
-    session_set_text(session, "lastRunId", turn->run_id);
-    session_set_flag(session, "abortedLastRun", turn->end == TURN_ABORTED);
-    session_set_flag(session, "systemSent", true);
-    session_set_number(session, "endedAt", turn->ended_at);
-    if (turn->started_at)
-        session_set_number(session, "runtimeMs", turn->ended_at - turn->started_at);
-    turn_count_tokens(turn, session);
-    session_put(turn->gw, session, batch, true);
-    row_emit_changed(turn->gw, batch, session,
-                     turn->command && !turn->rest ? turn->command->name : NULL,
-                     turn->command && !turn->rest ? NULL : "end", turn->run_id);
-}
-
-static void turn_put_outcome(struct turn *turn, struct store_batch *batch)
-{
-    CLEAN(mem_free) char *key = outcome_key(turn->method, turn->run_id);
-    CLEAN(mem_free) char *text = outcome_ended(turn);
-
-    turn->outcome = json_parse(text, strlen(text), NULL);
-    store_idempotency_put(batch, key, text, turn->ended_at);
-    store_turn_remove(batch, turn->run_id);
-}
-
-static void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason,
-                        const char *error)
-{
-    struct gateway *gw = turn->gw;
-    struct session *session = session_find(gw, turn->session_key);
-    struct store_batch *batch;
-
-    if (turn->state >= TURN_ENDING)
-        return;
-    timer_stop(gw->loop, &turn->timeout);
-    timer_stop(gw->loop, &turn->delta);
-    op_drop(&turn->renew);
-    turn->state = TURN_ENDING;
-    turn->end = end;
-    turn->stop_reason = stop_reason;
-    turn->error = mem_string(error);
-    turn->ended_at = loop_wall(gw->loop);
-
-    batch = store_batch(gw->store);
-    if (session && strcmp(session->session_id, turn->session_id) == 0) {
-        if (turn->command && !turn->rest && end == TURN_OK)
-            turn->command->run(gw, session, batch, &turn->text);
-        turn_put_answer(turn, session, batch);
-        turn_put_session(turn, session, batch);
-    }
-    turn_put_outcome(turn, batch);
-    stream_ended(turn, batch);
-    lane_check(gw->turns, turn->lane);
-    op_init(&turn->commit, gw->loop, turn_on_finished, 0);
-    store_commit(batch, &turn->commit);
-}
-
-/* The end is on disk, or could not be put there: then it stands in the log, clients are answered from
- * memory, and the next start finds the turn and ends it as interrupted. */
-static void turn_on_finished(struct op *op, int result)
-{
-    struct turn *turn = CONTAINER(op, struct turn, commit);
-    struct turns *turns = turn->gw->turns;
-
-    CHECK(turn, TURN_MAGIC);
-    if (result < 0)
-        log_error("run %s: its end could not be stored: %s", turn->run_id,
-                  op->fault.text[0] ? op->fault.text : err_text(result));
-    turn->state = TURN_ENDED;
-    waiters_run_ended(turns, turn->run_id, turn->outcome);
-    if (turn->events.ended)
-        turn->events.ended(turn->arg, turn->outcome, turn->text.length ? turn->text.data : "");
-    turn->events.ended = NULL;
-    if (turn->run)
-        return; /* cancelled: its end() comes, and the lane waits for it */
-    if (turn->started_at)
-        turns->running--;
-    turn_leave(turn);
-    lanes_pump(turns);
 }
 
 /* ---- stopping ---- */

@@ -1,0 +1,149 @@
+/* The end of a turn: answer, outcome, session row and final events in one batch; when that is on disk
+ * everyone who waits is told and the lane goes on. */
+#include "gateway/session/internal.h"
+
+#include "base/mem.h"
+#include "gateway/session/row.h"
+#include "gateway/session/transcript.h"
+
+#include <string.h>
+
+#define LOG_SUBSYSTEM "turn"
+#include "base/log.h"
+
+static void turn_on_finished(struct op *op, int result);
+
+static const char *turn_status(const struct turn *turn)
+{
+    if (turn->end == TURN_ABORTED)
+        return strcmp(turn->stop_reason, "timeout") == 0 ? "timeout" : "killed";
+    return turn->end == TURN_OK ? "done" : "failed";
+}
+
+/* Nothing is stored of an abort before the first word. */
+static void turn_put_answer(struct turn *turn, struct session *session, struct store_batch *batch)
+{
+    bool aborted = turn->end == TURN_ABORTED;
+    CLEAN(mem_free) char *message = NULL;
+
+    if (!turn->kind || (turn->text.length == 0 && turn->end != TURN_ERROR))
+        return;
+    message = transcript_answer(&(struct transcript_answer){
+        .text = turn->text.data,
+        .length = turn->text.length,
+        .api = turn->model.provider,
+        .provider = turn->model.provider,
+        .model = turn->model.model,
+        .stop_reason = aborted                   ? "aborted"
+                       : turn->end == TURN_ERROR ? "error"
+                                                 : turn->stop_reason,
+        .error = turn->error,
+        .abort_origin = aborted ? turn->stop_reason : NULL,
+        .run_id = turn->run_id,
+        .usage = turn->usage,
+        .at = turn->ended_at,
+    });
+    transcript_append(turn->gw, session, batch,
+                      &(struct transcript_message){.role = "assistant",
+                                                   .run_id = turn->run_id,
+                                                   .text = turn->text.data,
+                                                   .message = message},
+                      turn->message_id);
+}
+
+static void turn_count_tokens(const struct turn *turn, struct session *session)
+{
+    const struct model_usage *u = &turn->usage;
+
+    if (u->input >= 0)
+        session_set_number(session, "inputTokens",
+                           session_number(session, "inputTokens", 0) + u->input);
+    if (u->output >= 0)
+        session_set_number(session, "outputTokens",
+                           session_number(session, "outputTokens", 0) + u->output);
+    if (u->input >= 0 || u->output >= 0) /* what the context holds now */
+        session_set_number(session, "totalTokens",
+                           (u->input > 0 ? u->input : 0) + (u->cache_read > 0 ? u->cache_read : 0) +
+                               (u->output > 0 ? u->output : 0));
+}
+
+static void turn_put_session(struct turn *turn, struct session *session, struct store_batch *batch)
+{
+    session_set_text(session, "status", turn_status(turn));
+    session_set_text(session, "lastRunId", turn->run_id);
+    session_set_flag(session, "abortedLastRun", turn->end == TURN_ABORTED);
+    session_set_flag(session, "systemSent", true);
+    session_set_number(session, "endedAt", turn->ended_at);
+    if (turn->started_at)
+        session_set_number(session, "runtimeMs", turn->ended_at - turn->started_at);
+    turn_count_tokens(turn, session);
+    session_put(turn->gw, session, batch, true);
+    row_emit_changed(turn->gw, batch, session,
+                     turn->command && !turn->rest ? turn->command->name : NULL,
+                     turn->command && !turn->rest ? NULL : "end", turn->run_id);
+}
+
+static void turn_put_outcome(struct turn *turn, struct store_batch *batch)
+{
+    CLEAN(mem_free) char *key = outcome_key(turn->method, turn->run_id);
+    CLEAN(mem_free) char *text = outcome_ended(turn);
+
+    turn->outcome = json_parse(text, strlen(text), NULL);
+    store_idempotency_put(batch, key, text, turn->ended_at);
+    store_turn_remove(batch, turn->run_id);
+}
+
+void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason, const char *error)
+{
+    struct gateway *gw = turn->gw;
+    struct session *session = session_find(gw, turn->session_key);
+    struct store_batch *batch;
+
+    if (turn->state >= TURN_ENDING)
+        return;
+    timer_stop(gw->loop, &turn->timeout);
+    timer_stop(gw->loop, &turn->delta);
+    op_drop(&turn->renew);
+    turn->state = TURN_ENDING;
+    turn->end = end;
+    turn->stop_reason = stop_reason;
+    turn->error = mem_string(error);
+    turn->ended_at = loop_wall(gw->loop);
+
+    batch = store_batch(gw->store);
+    if (session && strcmp(session->session_id, turn->session_id) == 0) {
+        if (turn->command && !turn->rest && end == TURN_OK)
+            turn->command->run(gw, session, batch, &turn->text);
+        turn_put_answer(turn, session, batch);
+        turn_put_session(turn, session, batch);
+    }
+    turn_put_outcome(turn, batch);
+    stream_ended(turn, batch);
+    lane_check(gw->turns, turn->lane);
+    op_init(&turn->commit, gw->loop, turn_on_finished, 0);
+    store_commit(batch, &turn->commit);
+}
+
+/* The end is on disk, or could not be put there: then it stands in the log, clients are answered from
+ * memory, and the next start finds the turn and ends it as interrupted. */
+static void turn_on_finished(struct op *op, int result)
+{
+    struct turn *turn = CONTAINER(op, struct turn, commit);
+    struct turns *turns = turn->gw->turns;
+
+    CHECK(turn, TURN_MAGIC);
+    if (result < 0)
+        log_error("run %s: its end could not be stored: %s", turn->run_id,
+                  op->fault.text[0] ? op->fault.text : err_text(result));
+    turn->state = TURN_ENDED;
+    waiters_run_ended(turns, turn->run_id, turn->outcome);
+    if (turn->events.ended)
+        turn->events.ended(turn->arg, turn->outcome, turn->text.length ? turn->text.data : "");
+    turn->events.ended = NULL;
+    if (turn->run)
+        return; /* cancelled: its end() comes, and the lane waits for it */
+    if (turn->started_at)
+        turns->running--;
+    turn_leave(turn);
+    lanes_pump(turns);
+}
