@@ -61,7 +61,9 @@ struct local_gate *conns_local_gate(struct gateway *gw)
     return gw->conns->gate;
 }
 
-/* ---- places ---- */
+/* ---- places ----
+ * The store's last commits still tell events and answer calls after the connections are gone
+ * (gateway_free): then there is nobody. */
 
 static struct conn **bucket_of(struct conns *conns, conn_id id)
 {
@@ -70,6 +72,8 @@ static struct conn **bucket_of(struct conns *conns, conn_id id)
 
 struct conn *conn_find(struct gateway *gw, conn_id id)
 {
+    if (!gw->conns)
+        return NULL;
     for (struct conn *c = *bucket_of(gw->conns, id); c; c = c->same_bucket)
         if (c->id.v == id.v)
             return c;
@@ -83,12 +87,12 @@ size_t conn_count(const struct gateway *gw)
 
 conn_id conn_newest(const struct gateway *gw)
 {
-    return (conn_id){gw->conns->last_id};
+    return (conn_id){gw->conns ? gw->conns->last_id : 0};
 }
 
 struct conn *conn_first(struct gateway *gw)
 {
-    return gw->conns->first;
+    return gw->conns ? gw->conns->first : NULL;
 }
 
 struct conn *conn_next(struct conn *c)

@@ -1,5 +1,5 @@
-/* After a crash: turns that had begun and not ended are ended as interrupted, all in one batch, before
- * anything else runs, so that no session is stuck and a repeated idempotency key gets its answer. What
+/* After a crash: turns that had begun and not ended are ended as interrupted, all in one batch, the
+ * first of this start, so that no session is stuck and a repeated idempotency key gets its answer. What
  * was streamed and not stored is gone; the transcript says so. */
 #include "gateway/session/internal.h"
 

@@ -12,7 +12,7 @@
 #define SCRIPT_RUNS_MAX 128
 
 struct script_run {
-    struct model_run *run; /* NULL: over */
+    struct model_run *run;   /* NULL: over */
     char *messages, *system; /* what it was asked, as JSON; NULL after it is over */
 };
 static struct script_run script_runs[SCRIPT_RUNS_MAX];
@@ -99,7 +99,8 @@ static inline void script_end(int number)
 
     t_ok(script_runs[number].run != NULL);
     outcome.stop_reason = "stop";
-    outcome.usage = (struct model_usage){.input = 10, .output = 5, .cache_read = 0, .cache_write = 0};
+    outcome.usage =
+        (struct model_usage){.input = 10, .output = 5, .cache_read = 0, .cache_write = 0};
     if (script_runs[number].run)
         model_run_end(script_runs[number].run, &outcome);
 }
@@ -130,10 +131,12 @@ static inline const char *chat_next(struct peer *peer, const char *state)
     return text;
 }
 
-static inline const char *chat_send(struct peer *peer, const char *key, const char *message, const char *run_id)
+static inline const char *chat_send(struct peer *peer, const char *key, const char *message,
+                                    const char *run_id)
 {
     CLEAN(mem_free)
-    char *params = mem_format("{'sessionKey':'%s','message':'%s','idempotencyKey':'%s'}", key, message, run_id);
+    char *params = mem_format("{'sessionKey':'%s','message':'%s','idempotencyKey':'%s'}", key,
+                              message, run_id);
 
     return peer_call(peer, "chat.send", params);
 }

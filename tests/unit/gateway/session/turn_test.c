@@ -10,27 +10,33 @@ T(a_turn_from_send_to_final)
     struct peer *p = peer_connect(rig, 4, SCOPES);
 
     script_reset();
-    t_json(chat_send(p, "main", "hello", "k1"), "{'ok':true,'payload':{'runId':'k1','status':'started'}}");
+    t_json(chat_send(p, "main", "hello", "k1"),
+           "{'ok':true,'payload':{'runId':'k1','status':'started'}}");
     t_ok(script_wait(rig, 0));
     t_has(script_runs[0].messages, "\"content\":\"hello\"");
     t_has(script_runs[0].system, "Assistant");
     script_say(0, "Hi");
-    t_json(peer_event(p, "agent"), "{'payload':{'runId':'k1','seq':1,'stream':'lifecycle','data':{'phase':'start'},"
-                                   "'sessionKey':'agent:main:main','agentId':'main'}}");
-    t_json(peer_event(p, "agent"), "{'payload':{'seq':2,'stream':'assistant','data':{'text':'Hi','delta':'Hi'}}}");
-    t_json(peer_event(p, "chat"),
-           "{'payload':{'runId':'k1','sessionKey':'agent:main:main','seq':2,'state':'delta','deltaText':'Hi','message':"
-           "{'role':'assistant','content':[{'type':'text','text':'Hi'}]}}}");
+    t_json(peer_event(p, "agent"),
+           "{'payload':{'runId':'k1','seq':1,'stream':'lifecycle','data':{'phase':'start'},"
+           "'sessionKey':'agent:main:main','agentId':'main'}}");
+    t_json(peer_event(p, "agent"),
+           "{'payload':{'seq':2,'stream':'assistant','data':{'text':'Hi','delta':'Hi'}}}");
+    t_json(peer_event(p, "chat"), "{'payload':{'runId':'k1','sessionKey':'agent:main:main','seq':2,"
+                                  "'state':'delta','deltaText':'Hi','message':"
+                                  "{'role':'assistant','content':[{'type':'text','text':'Hi'}]}}}");
     script_end(0);
     t_json(peer_event(p, "agent"),
            "{'payload':{'seq':3,'stream':'lifecycle','data':{'phase':'end','aborted':false}}}");
-    t_json(peer_event(p, "chat"),
-           "{'payload':{'runId':'k1','seq':3,'state':'final','stopReason':'stop','message':{'content':[{'text':'Hi'}]},"
-           "'usage':{'input':10,'output':5,'totalTokens':15}}}");
+    t_json(peer_event(p, "chat"), "{'payload':{'runId':'k1','seq':3,'state':'final','stopReason':'"
+                                  "stop','message':{'content':[{'text':'Hi'}]},"
+                                  "'usage':{'input':10,'output':5,'totalTokens':15}}}");
     t_json(peer_call(p, "chat.history", "{'sessionKey':'main'}"),
-           "{'payload':{'messages':[{'role':'user','content':'hello','__openclaw':{'seq':1,'runId':'k1'}},"
-           "{'role':'assistant','provider':'echo','model':'echo','stopReason':'stop','__openclaw':{'seq':2}}],"
-           "'hasMore':false,'totalMessages':2,'pendingInputs':{'total':0},'sessionInfo':{'hasActiveRun':false,"
+           "{'payload':{'messages':[{'role':'user','content':'hello','__openclaw':{'seq':1,'runId':"
+           "'k1'}},"
+           "{'role':'assistant','provider':'echo','model':'echo','stopReason':'stop','__openclaw':{"
+           "'seq':2}}],"
+           "'hasMore':false,'totalMessages':2,'pendingInputs':{'total':0},'sessionInfo':{'"
+           "hasActiveRun':false,"
            "'status':'done','totalTokens':15}}}");
     rig_free(rig);
 }
@@ -68,10 +74,12 @@ T(deltas_leave_at_most_every_150_ms)
     rig_advance(rig, 49);
     t_eq(strlen(chat_next(p, "delta")), 0);
     rig_advance(rig, 1);
-    t_json(chat_next(p, "delta"), "{'payload':{'deltaText':'bc','message':{'content':[{'text':'abc'}]}}}");
+    t_json(chat_next(p, "delta"),
+           "{'payload':{'deltaText':'bc','message':{'content':[{'text':'abc'}]}}}");
     rig_advance(rig, 400);
     script_say(0, "d"); /* silence before: at once */
-    t_json(chat_next(p, "delta"), "{'payload':{'deltaText':'d','message':{'content':[{'text':'abcd'}]}}}");
+    t_json(chat_next(p, "delta"),
+           "{'payload':{'deltaText':'d','message':{'content':[{'text':'abcd'}]}}}");
     script_say(0, "e");
     script_end(0);
     t_json(chat_next(p, "final"), "{'payload':{'message':{'content':[{'text':'abcde'}]}}}");
@@ -88,18 +96,23 @@ T(a_stop_keeps_what_was_said)
     t_ok(script_wait(rig, 0));
     script_say(0, "half an ans");
     t_json(peer_call(p, "chat.abort", "{'sessionKey':'other','runId':'k1'}"),
-           "{'ok':false,'error':{'code':'INVALID_REQUEST','message':'runId does not match sessionKey'}}");
+           "{'ok':false,'error':{'code':'INVALID_REQUEST','message':'runId does not match "
+           "sessionKey'}}");
     t_json(peer_call(p, "chat.abort", "{'sessionKey':'main','runId':'k1'}"),
            "{'payload':{'ok':true,'aborted':true,'runIds':['k1']}}");
     t_ok(script_runs[0].run == NULL); /* the model was told */
-    t_json(chat_next(p, "aborted"),
-           "{'payload':{'runId':'k1','stopReason':'rpc','message':{'content':[{'text':'half an ans'}]}}}");
+    t_json(chat_next(p, "aborted"), "{'payload':{'runId':'k1','stopReason':'rpc','message':{'"
+                                    "content':[{'text':'half an ans'}]}}}");
     t_json(peer_call(p, "chat.history", "{'sessionKey':'main'}"),
-           "{'payload':{'messages':[{'role':'user'},{'role':'assistant','stopReason':'aborted','content':[{'text':"
-           "'half an ans'}],'openclawAbort':{'aborted':true,'origin':'rpc'}}],'sessionInfo':{'abortedLastRun':true}}}");
-    t_json(peer_call(p, "chat.abort", "{'sessionKey':'main'}"), "{'payload':{'aborted':false,'runIds':[]}}");
-    t_json(chat_send(p, "main", "go", "k1"),
-           "{'ok':true,'payload':{'runId':'k1','status':'timeout','summary':'aborted','stopReason':'rpc'}}");
+           "{'payload':{'messages':[{'role':'user'},{'role':'assistant','stopReason':'aborted','"
+           "content':[{'text':"
+           "'half an "
+           "ans'}],'openclawAbort':{'aborted':true,'origin':'rpc'}}],'sessionInfo':{'"
+           "abortedLastRun':true}}}");
+    t_json(peer_call(p, "chat.abort", "{'sessionKey':'main'}"),
+           "{'payload':{'aborted':false,'runIds':[]}}");
+    t_json(chat_send(p, "main", "go", "k1"), "{'ok':true,'payload':{'runId':'k1','status':'timeout'"
+                                             ",'summary':'aborted','stopReason':'rpc'}}");
     t_eq(turn_count(rig->gw), 0);
     t_eq(strlen(chat_next(p, "aborted")), 0); /* one end */
     rig_free(rig);
@@ -118,10 +131,12 @@ T(stop_words)
         snprintf(run, sizeof(run), "r%d", i);
         chat_send(p, "main", "go", run);
         t_ok(script_wait(rig, i));
-        t_json(chat_send(p, "main", words[i], "x"), "{'payload':{'ok':true,'aborted':true,'runIds':['*']}}");
+        t_json(chat_send(p, "main", words[i], "x"),
+               "{'payload':{'ok':true,'aborted':true,'runIds':['*']}}");
         t_json(chat_next(p, "aborted"), "{'payload':{'stopReason':'stop'}}");
     }
-    t_json(chat_send(p, "main", "stop", "y"), "{'payload':{'ok':true,'aborted':false,'runIds':[]}}");
+    t_json(chat_send(p, "main", "stop", "y"),
+           "{'payload':{'ok':true,'aborted':false,'runIds':[]}}");
     rig_free(rig);
 }
 
@@ -143,8 +158,10 @@ T(turns_of_a_session_are_serial_and_see_one_another)
     script_end(0);
     t_ok(script_wait(rig, 1));
     /* The question stands before its answer although it came after the next question. */
-    t_json(script_runs[1].messages, "[{'content':'one'},{'content':[{'text':'ONE'}]},{'content':'two'}]");
-    t_json(peer_call(p, "chat.abort", "{'sessionKey':'main','runId':'k3'}"), "{'payload':{'runIds':['k3']}}");
+    t_json(script_runs[1].messages,
+           "[{'content':'one'},{'content':[{'text':'ONE'}]},{'content':'two'}]");
+    t_json(peer_call(p, "chat.abort", "{'sessionKey':'main','runId':'k3'}"),
+           "{'payload':{'runIds':['k3']}}");
     t_json(chat_next(p, "aborted"), "{'payload':{'runId':'k3'}}");
     script_end(1);
     t_json(chat_next(p, "final"), "{'payload':{'runId':'k2'}}");
@@ -169,8 +186,9 @@ T(lanes_run_side_by_side_under_the_cap)
     script_end(1);
     t_ok(script_wait(rig, 2));
     t_eq(turn_count(rig->gw), 2);
-    t_json(peer_call(p, "sessions.describe", "{'key':'c'}"),
-           "{'payload':{'session':{'hasActiveRun':true,'activeRunIds':['kc'],'status':'running'}}}");
+    t_json(
+        peer_call(p, "sessions.describe", "{'key':'c'}"),
+        "{'payload':{'session':{'hasActiveRun':true,'activeRunIds':['kc'],'status':'running'}}}");
     rig_free(rig); /* two still run: they are interrupted */
 }
 
@@ -185,7 +203,8 @@ T(a_full_lane_refuses_and_recovers)
         snprintf(run, sizeof(run), "k%d", i);
         t_has(chat_send(p, "main", "hi", run), "started");
     }
-    t_json(chat_send(p, "main", "hi", "one-more"), "{'ok':false,'error':{'code':'UNAVAILABLE','retryable':true}}");
+    t_json(chat_send(p, "main", "hi", "one-more"),
+           "{'ok':false,'error':{'code':'UNAVAILABLE','retryable':true}}");
     t_has(chat_send(p, "main", "stop", "x"), "\"aborted\":true");
     t_json(chat_next(p, "aborted"), "{'payload':{'runId':'k0'}}");
     rig_advance(rig, 1000);
@@ -205,7 +224,8 @@ T(a_turn_that_takes_too_long_is_stopped)
     rig_advance(rig, 59000);
     t_eq(strlen(chat_next(p, "aborted")), 0);
     rig_advance(rig, 1001);
-    t_json(chat_next(p, "aborted"), "{'payload':{'stopReason':'timeout','message':{'content':[{'text':'so far'}]}}}");
+    t_json(chat_next(p, "aborted"),
+           "{'payload':{'stopReason':'timeout','message':{'content':[{'text':'so far'}]}}}");
     t_json(peer_call(p, "chat.send",
                      "{'sessionKey':'main','message':'go','idempotencyKey':'k2','timeoutMs':2000}"),
            "{'ok':true}");
@@ -224,13 +244,14 @@ T(a_failing_model_says_why)
     chat_send(p, "main", "go", "k1");
     t_ok(script_wait(rig, 0));
     script_fail(0, MODEL_ERROR_CONTEXT, "the prompt is too long");
-    t_json(chat_next(p, "error"),
-           "{'payload':{'runId':'k1','errorMessage':'the prompt is too long','errorKind':'context_length'}}");
-    t_json(chat_send(p, "main", "go", "k1"),
-           "{'ok':false,'payload':{'runId':'k1','status':'error','summary':'the prompt is too long'},'error':{'code':"
-           "'UNAVAILABLE','message':'the prompt is too long'}}");
+    t_json(chat_next(p, "error"), "{'payload':{'runId':'k1','errorMessage':'the prompt is too "
+                                  "long','errorKind':'context_length'}}");
+    t_json(chat_send(p, "main", "go", "k1"), "{'ok':false,'payload':{'runId':'k1','status':'error',"
+                                             "'summary':'the prompt is too long'},'error':{'code':"
+                                             "'UNAVAILABLE','message':'the prompt is too long'}}");
     t_json(peer_call(p, "chat.history", "{'sessionKey':'main'}"),
-           "{'payload':{'messages':[{'role':'user'},{'stopReason':'error','errorMessage':'the prompt is too long'}]}}");
+           "{'payload':{'messages':[{'role':'user'},{'stopReason':'error','errorMessage':'the "
+           "prompt is too long'}]}}");
     rig_free(rig);
 }
 
@@ -247,7 +268,8 @@ T(new_starts_the_session_anew)
     script_say(0, "old answer");
     script_end(0);
     t_json(chat_next(p, "final"), "{'payload':{'runId':'k1'}}");
-    t_json(chat_next(p, "final"), "{'payload':{'runId':'k2','message':{'content':[{'text':'New session started.'}]}}}");
+    t_json(chat_next(p, "final"),
+           "{'payload':{'runId':'k2','message':{'content':[{'text':'New session started.'}]}}}");
     t_ok(script_wait(rig, 1));
     t_json(script_runs[1].messages, "[{'content':'behind'}]"); /* it belongs to the new session */
     t_ok(!strstr(script_runs[1].messages, "old"));
@@ -258,7 +280,8 @@ T(new_starts_the_session_anew)
     t_json(script_runs[2].messages, "[{'content':'fresh start'}]");
     script_end(2);
     t_json(peer_call(p, "chat.history", "{'sessionKey':'main'}"),
-           "{'payload':{'totalMessages':1,'messages':[{'content':'fresh start','__openclaw':{'seq':1}}]}}");
+           "{'payload':{'totalMessages':1,'messages':[{'content':'fresh "
+           "start','__openclaw':{'seq':1}}]}}");
     t_json(chat_send(p, "main", "/new", "k2"), "{'payload':{'status':'ok'}}"); /* not again */
     rig_free(rig);
 }
@@ -274,7 +297,7 @@ T(status_and_help_answer_without_a_model)
     chat_send(p, "main", "/help", "k2");
     t_has(chat_next(p, "final"), "/new");
     t_eq(script_count, 0);
-    t_json(peer_call(p, "commands.list", NULL),
-           "{'payload':{'commands':['*','*',{'name':'stop','textAliases':['/stop','/abort']},'*','*']}}");
+    t_json(peer_call(p, "commands.list", NULL), "{'payload':{'commands':['*','*',{'name':'stop','"
+                                                "textAliases':['/stop','/abort']},'*','*']}}");
     rig_free(rig);
 }
