@@ -105,8 +105,11 @@ class Bench:
         self.culvert, self.programs = culvert, programs
 
     def program(self, name):
-        path = os.path.join(self.programs, name)
-        return path if os.access(path, os.X_OK) else None
+        """The path of a measuring program, wherever its folder put it."""
+        for folder, _, files in os.walk(self.programs):
+            if name in files and os.access(os.path.join(folder, name), os.X_OK):
+                return os.path.join(folder, name)
+        raise RuntimeError(f"the program {name} is not built")
 
     def gateway(self, *args):
         return Gateway(self.culvert, args)
