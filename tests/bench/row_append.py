@@ -14,4 +14,4 @@ def rows(bench):
     for what, rows_per_s, ratio in [("durable log append, 64 in flight", "rows_per_s", "ratio"),
                                     ("the same while replay reads", "replay_rows_per_s", "replay_ratio")]:
         yield row(what, f"{seen[rows_per_s]:,.0f}/s", f"≥ {seen['bar']} of the floor ({seen[ratio]:.2f})",
-                  seen[ratio] >= seen["bar"], f"{seen['floor_rows_per_s']:,.0f}/s", **seen)
+                  seen[ratio] >= seen["bar"], f"{seen['floor_rows_per_s']:,.0f}/s", run=seen)
