@@ -49,13 +49,19 @@ static int open_diag(void)
     return fd;
 }
 
+/* NLMSG_DATA casts const away. */
+static const void *message_data(const struct nlmsghdr *message)
+{
+    return (const char *)message + NLMSG_HDRLEN;
+}
+
 static int error_of(const struct nlmsghdr *message)
 {
     struct nlmsgerr error;
 
     if (message->nlmsg_len < NLMSG_LENGTH(sizeof(error)))
         return -ERR_IO;
-    memcpy(&error, NLMSG_DATA(message), sizeof(error));
+    memcpy(&error, message_data(message), sizeof(error));
     return error.error == 0 ? 0 : error.error == -ENOENT ? -ERR_NOT_FOUND : -ERR_IO;
 }
 
@@ -138,7 +144,7 @@ static void on_inet(void *arg, const struct nlmsghdr *message)
 
     if (message->nlmsg_len < NLMSG_LENGTH(sizeof(answer)))
         return;
-    memcpy(&answer, NLMSG_DATA(message), sizeof(answer));
+    memcpy(&answer, message_data(message), sizeof(answer));
     address_of(answer.idiag_family, answer.id.idiag_dst, &peer);
     walker->fn(walker->arg,
                &(struct sock_diag_entry){
@@ -210,7 +216,7 @@ static size_t aligned(size_t length)
 
 static void on_unix_peer(void *arg, const struct nlmsghdr *message)
 {
-    const char *at = NLMSG_DATA(message);
+    const char *at = message_data(message);
     const char *end = (const char *)message + message->nlmsg_len;
     struct nlattr head;
     uint32_t peer;
@@ -255,7 +261,7 @@ static void on_unix(void *arg, const struct nlmsghdr *message)
 
     if (message->nlmsg_len < NLMSG_LENGTH(sizeof(answer)))
         return;
-    memcpy(&answer, NLMSG_DATA(message), sizeof(answer));
+    memcpy(&answer, message_data(message), sizeof(answer));
     walker->fn(walker->arg,
                &(struct sock_diag_entry){.inode = answer.udiag_ino,
                                          .family = AF_UNIX,
@@ -279,7 +285,7 @@ static void on_netlink(void *arg, const struct nlmsghdr *message)
 
     if (message->nlmsg_len < NLMSG_LENGTH(sizeof(answer)))
         return;
-    memcpy(&answer, NLMSG_DATA(message), sizeof(answer));
+    memcpy(&answer, message_data(message), sizeof(answer));
     walker->fn(walker->arg,
                &(struct sock_diag_entry){.inode = answer.ndiag_ino, .family = AF_NETLINK});
 }
