@@ -68,7 +68,7 @@ static const struct field model_compat[] = {P_BOOL("supportsUsageInStreaming"), 
 static const struct field model_provider_rows[] = {
     P_STR("baseUrl"),
     P_SECRET("apiKey"),
-    P_ENUM("api", ONE_OF("openai-completions", "openai-responses", "openai-chatgpt-responses",
+    P_ENUM("api", ONE_OF("openai-completions", "openai-responses", "openai-chatgpt-responses", "openai-codex-responses",
            "azure-openai-responses", "anthropic-messages", "google-generative-ai", "google-vertex",
            "github-copilot", "bedrock-converse-stream", "pi-messages", "ollama", "echo")),
     P_INT("timeoutSeconds", 1, 86400),
