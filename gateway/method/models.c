@@ -25,6 +25,7 @@ static const struct field model_rows[] = {
     R_BOOL("available", OPTIONAL),
     R_STR("unavailableReason", OPTIONAL),
     R_INT("contextWindow", OPTIONAL),
+    R_BOOL("local", OPTIONAL),
     R_BOOL("reasoning", OPTIONAL),
     R_STRS("input", OPTIONAL),
     R_STRS("tags", OPTIONAL),

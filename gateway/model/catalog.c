@@ -85,17 +85,23 @@ static struct model_provider *provider_add(struct catalog *catalog, const char *
     return p;
 }
 
+/* On this machine: embedded, or a server at a loopback address. */
+static bool provider_is_local(const struct model_provider *p)
+{
+    static const char *const here[] = {"localhost", "127.", "[::1]"};
+    const char *host = p->base_url != NULL ? strstr(p->base_url, "://") : NULL;
+
+    for (size_t i = 0; host != NULL && i < COUNT(here); i++)
+        if (strncasecmp(host + 3, here[i], strlen(here[i])) == 0)
+            return true;
+    return p->ops == &model_echo;
+}
+
 /* Plain http to another machine shows the key to everyone on the way. */
 static bool key_in_the_open(const struct model_provider *p)
 {
-    static const char *const here[] = {"localhost", "127.", "[::1]"};
-
-    if (p->key == NULL || p->base_url == NULL || strncasecmp(p->base_url, "http://", 7) != 0)
-        return false;
-    for (size_t i = 0; i < COUNT(here); i++)
-        if (strncasecmp(p->base_url + 7, here[i], strlen(here[i])) == 0)
-            return false;
-    return true;
+    return p->key != NULL && p->base_url != NULL && !provider_is_local(p) &&
+           strncasecmp(p->base_url, "http://", 7) == 0;
 }
 
 static void provider_check(struct model_provider *p)
@@ -243,6 +249,7 @@ static void entry_write(const struct model_provider *p, const struct model_entry
         jw_kstr(w, "unavailableReason", "missing-auth");
     if (entry->context_window > 0)
         jw_kint(w, "contextWindow", entry->context_window);
+    jw_kbool(w, "local", provider_is_local(p));
     jw_kbool(w, "reasoning", entry->reasoning);
     jw_karray(w, "input");
     jw_str(w, "text");

@@ -34,8 +34,8 @@ T(a_fresh_gateway_has_echo)
     rig = model_rig_new("{}", NULL);
     resolves(rig, NULL, "echo", "echo");
     list = written(rig, models_write);
-    t_json(list,
-           "[{'id':'echo','provider':'echo','name':'*','available':true,'tags':['default']}]");
+    t_json(list, "[{'id':'echo','provider':'echo','name':'*','available':true,'local':true,'tags':["
+                 "'default']}]");
     auth = written(rig, models_write_auth);
     t_json(auth, "{'ts':'*','providers':[]}");
     model_rig_free(rig);
@@ -84,12 +84,12 @@ T(lists_and_keys)
         "}}}",
         NULL);
     list = written(rig, models_write);
-    t_json(list,
-           "[{'id':'x','name':'X','provider':'a','contextWindow':1000,'reasoning':true,"
-           "'input':['text','image'],'available':true},"
-           "{'id':'y','provider':'b','available':true},"
-           "{'id':'gpt','provider':'openai','available':false,'unavailableReason':'missing-auth'},"
-           "{'id':'z','provider':'later','available':false},{'id':'echo'}]");
+    t_json(list, "[{'id':'x','name':'X','provider':'a','contextWindow':1000,'reasoning':true,"
+                 "'input':['text','image'],'available':true},"
+                 "{'id':'y','provider':'b','available':true},"
+                 "{'id':'gpt','provider':'openai','local':false,'available':false,'"
+                 "unavailableReason':'missing-auth'},"
+                 "{'id':'z','provider':'later','available':false},{'id':'echo'}]");
     auth = written(rig, models_write_auth);
     t_json(auth,
            "{'providers':["
