@@ -105,8 +105,10 @@ int ws_send(struct ws *ws, const void *head, size_t head_length, struct bytes *t
     if (length > UINT32_MAX / 4 || ws_queued(ws) + length > ws->output_max)
         return -ERR_FULL;
 
-    push(ws, WS_TEXT, head, head_length, tail);
-    return 0;
+    int r = ws->door ? ws_lws_send_now(ws, head, head_length, tail) : 0;
+    if (r == 0)
+        push(ws, WS_TEXT, head, head_length, tail);
+    return r < 0 ? r : 0;
 }
 
 void ws_ping(struct ws *ws)

@@ -48,7 +48,8 @@ struct ws {
     bool client, paused, flushing;
     bool over; /* what still comes in is thrown away: we closed */
     uint16_t close_code;
-    int status; /* client: the HTTP status of a refused upgrade */
+    uint32_t wrote; /* door->turn of the last write at once */
+    int status;     /* client: the HTTP status of a refused upgrade */
     struct loop *loop;
     struct ws_door *door;     /* NULL: a pair */
     struct lws *wsi;          /* NULL: a pair, or gone */
@@ -100,6 +101,9 @@ struct ws_door {
     bool raw;                       /* the output path of ws_lws.c holds on this lws */
     struct ws *flush, **flush_tail; /* connections with output to write at the end of this turn */
     size_t flush_count;
+    struct ws *reading; /* whose input is being delivered: its answers are gathered */
+    uint32_t turn;      /* counts the turns in which something was written at once */
+    struct defer turn_over;
     struct defer flush_later, destroy_later;
     struct ws_door *next;
     int event_fd; /* lws's own */
@@ -117,6 +121,9 @@ void ws_door_drop_vhost(struct lws_vhost *vhost);
 /* A vhost for TLS clients. */
 struct lws_vhost *ws_door_client_tls(struct ws_door *door, bool pinned, struct fault *reterr_fault);
 void ws_lws_flush_later(struct ws *ws);
+/* Writes a message at once where nothing is pending and it is this turn's first to this connection.
+ * 1: done; 0: queue it; negative: the connection is gone. */
+int ws_lws_send_now(struct ws *ws, const void *head, size_t head_length, struct bytes *tail);
 /* The connection no longer waits for its turn to write. */
 void ws_lws_forget_flush(struct ws *ws);
 void ws_lws_pause(struct ws *ws, bool paused);

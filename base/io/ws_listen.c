@@ -45,7 +45,7 @@ static unsigned long listener_inode(const char *table, int port)
 static bool process_holds(const char *pid, const char *socket_name, int *budget)
 {
     char path[128], link[64];
-    snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+    snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
     DIR *dir = opendir(path);
     bool found = false;
 
@@ -67,7 +67,7 @@ static bool process_holds(const char *pid, const char *socket_name, int *budget)
 static void process_name(const char *pid, char *out, size_t size)
 {
     char path[128];
-    snprintf(path, sizeof(path), "/proc/%s/comm", pid);
+    snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
     FILE *file = fopen(path, "re");
 
     snprintf(out, size, "a process");
@@ -78,15 +78,15 @@ static void process_name(const char *pid, char *out, size_t size)
     fclose(file);
 }
 
-/* "PROCESS (pid N)" into out; false when it cannot be told. */
-static bool port_holder(int port, char *out, size_t size)
+/* "PROCESS (pid N)" into out; unchanged when it cannot be told. */
+static void port_holder(int port, char *out, size_t size)
 {
     unsigned long inode = listener_inode("/proc/net/tcp", port);
     if (!inode)
         inode = listener_inode("/proc/net/tcp6", port);
     DIR *proc = inode ? opendir("/proc") : NULL;
     if (!proc)
-        return false;
+        return;
 
     char socket_name[64], name[NAME_MAX_BYTES];
     int budget = LINKS_READ_MAX;
@@ -102,7 +102,6 @@ static bool port_holder(int port, char *out, size_t size)
         found = true;
     }
     closedir(proc);
-    return found;
 }
 
 /* ---- TCP ---- */
@@ -132,13 +131,14 @@ static int tcp_address(const struct ws_server_config *config, struct sockaddr_st
 
 static int tcp_fault(const struct ws_server_config *config, int error, struct fault *fault)
 {
-    char holder[128];
+    char holder[128] = "another process";
 
-    if (error == EADDRINUSE)
-        return fault_set(
-            fault, -ERR_EXISTS, "port %d is in use%s%s; stop it or choose another with --port",
-            config->port, port_holder(config->port, holder, sizeof(holder)) ? " by " : "",
-            port_holder(config->port, holder, sizeof(holder)) ? holder : " by another process");
+    if (error == EADDRINUSE) {
+        port_holder(config->port, holder, sizeof(holder));
+        return fault_set(fault, -ERR_EXISTS,
+                         "port %d is in use by %s; stop it or choose another with --port",
+                         config->port, holder);
+    }
     if (error == EACCES)
         return fault_set(fault, -ERR_DENIED,
                          "port %d may only be opened by root; choose one above 1023 with --port",

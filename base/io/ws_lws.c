@@ -129,6 +129,7 @@ static struct ws_door *door_new(struct loop *loop, bool tls, struct fault *reter
     door->loop = loop;
     door->tls = tls;
     door->flush_tail = &door->flush;
+    door->turn = 1;
     door->raw = output_proved();
     door->event_fd = -1;
     door->context = create_context(&info);
@@ -206,6 +207,7 @@ static void door_destroy(void *arg)
         *at = door->next;
 
     defer_stop(door->loop, &door->flush_later);
+    defer_stop(door->loop, &door->turn_over);
     lws_context_destroy(door->context);
     guard_event_fd(door);
     uv_idle_t *reaper = NEW(uv_idle_t);
@@ -343,6 +345,39 @@ static void run_flush(void *arg)
         defer_start(door->loop, &door->flush_later, run_flush, door);
 }
 
+static void on_turn_over(void *arg)
+{
+    ((struct ws_door *)arg)->turn++;
+}
+
+/* An event to many leaves here without a place in any queue; a second message to the same connection
+ * in the same turn waits for the batch at its end, and so do answers while input is being read. */
+int ws_lws_send_now(struct ws *ws, const void *head, size_t head_length, struct bytes *tail)
+{
+    struct ws_door *door = ws->door;
+    size_t length = head_length + (tail ? tail->length : 0);
+
+    if (!door->raw || ws->flushing || ws->held || door->reading == ws || ws->wrote == door->turn ||
+        !ws->wsi || !ws_out_empty(&ws->out) || length + WS_FRAME_HEAD_MAX > WS_BATCH_MAX ||
+        lws_partial_buffered(ws->wsi))
+        return 0;
+
+    uint8_t *batch = door_batch(door);
+    size_t frame = ws_out_frame(batch, head, head_length, tail, ws->client);
+    ws->wrote = door->turn;
+    defer_start(door->loop, &door->turn_over, on_turn_over, door);
+    if (lws_write(ws->wsi, batch, frame, LWS_WRITE_HTTP) < (int)frame) {
+        ws_end(ws, 1006, NULL);
+        return -ERR_CLOSED;
+    }
+    if (lws_partial_buffered(ws->wsi)) {
+        ws->held = frame;
+        ws_count_output(ws, 0);
+        lws_callback_on_writable(ws->wsi);
+    }
+    return 1;
+}
+
 void ws_lws_flush_later(struct ws *ws)
 {
     struct ws_door *door = ws->door;
@@ -385,11 +420,15 @@ void ws_lws_pause(struct ws *ws, bool paused)
 
 static int on_ws_receive(struct ws *ws, struct lws *wsi, const char *data, size_t length)
 {
+    struct ws_door *door = ws->door;
+
     if (lws_frame_is_binary(wsi)) {
         ws_close(ws, 1003, "text frames only");
         return 0;
     }
+    door->reading = ws;
     ws_input(ws, data, length, lws_is_final_fragment(wsi) != 0, lws_remaining_packet_payload(wsi));
+    door->reading = NULL;
     return 0;
 }
 

@@ -214,3 +214,21 @@ size_t ws_out_fill(struct ws_out *out, uint8_t *to, size_t room, bool mask)
     }
     return filled;
 }
+
+size_t ws_out_frame(uint8_t *to, const void *head, size_t head_length, const struct bytes *tail,
+                    bool mask)
+{
+    size_t tail_length = tail ? tail->length : 0, length = head_length + tail_length;
+    size_t at = frame_head_size(length, mask);
+    size_t key = frame_head(to, true, WS_TEXT, length, mask);
+
+    if (head_length)
+        memcpy(to + at, head, head_length);
+    if (tail_length)
+        memcpy(to + at + head_length, tail->data, tail_length);
+    if (mask) {
+        crypto_random(to + key, 4);
+        mask_payload(to + at, length, to + key);
+    }
+    return at + length;
+}

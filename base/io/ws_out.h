@@ -40,3 +40,8 @@ size_t ws_out_fill(struct ws_out *out, uint8_t *to, size_t room, bool mask);
 /* Payload bytes of the first message that have not left; the queue is not empty. */
 size_t ws_out_first_length(const struct ws_out *out);
 enum ws_opcode ws_out_first_opcode(const struct ws_out *out);
+
+/* One whole text frame made at once, past the queue; returns its length, at most WS_FRAME_HEAD_MAX more
+ * than the payload's. */
+size_t ws_out_frame(uint8_t *to, const void *head, size_t head_length, const struct bytes *tail,
+                    bool mask);
