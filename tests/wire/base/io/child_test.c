@@ -4,9 +4,10 @@
 #include "base/mem.h"
 #include "tests/t.h"
 
-#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct watcher {
@@ -95,9 +96,21 @@ static void on_pause(void *arg)
     (void)arg;
 }
 
+/* A zombie that nobody has collected yet is dead. */
 static bool is_alive(int pid)
 {
-    return kill(pid, 0) == 0 || errno != ESRCH;
+    char path[64], text[512] = "";
+    const char *state;
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    file = fopen(path, "r");
+    if (file == NULL)
+        return false;
+    (void)fread(text, 1, sizeof text - 1, file);
+    (void)fclose(file);
+    state = strrchr(text, ')');
+    return state != NULL && state[2] != 'Z' && state[2] != 'X';
 }
 
 T(lines_and_status)
@@ -244,6 +257,7 @@ T(stop_reaches_the_whole_group)
         loop_turn(loop, true);
         timer_stop(loop, &pause);
     }
+    t_ok(!is_alive(grandchild));
     watcher_done(&w);
 }
 
