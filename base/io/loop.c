@@ -521,7 +521,8 @@ struct loop *loop_free(struct loop *loop)
     if (!loop)
         return NULL;
 
-    while (loop_turn(loop, false))
+    /* Jobs nobody waits for any more still run in the pool and free what is theirs here. */
+    while (loop_turn(loop, loop->jobs > 0) || loop->jobs > 0)
         ;
     require(loop->heap_length == 0);
     uv_close((uv_handle_t *)&loop->alarm, NULL);

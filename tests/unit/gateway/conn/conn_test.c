@@ -223,7 +223,6 @@ T(a_reader_that_does_not_read_is_closed)
     conn_send(conn, chunk, 100000, NULL);
     t_eq(conn->state, CONN_CLOSING);
     rig_advance(rig, 5000); /* nobody waits longer for a peer that does not read */
-    ws_pause(v->ws, false);
     visitor_wait_close(v);
     visitor_free(v);
     rig_free(rig);
