@@ -331,8 +331,8 @@ static void on_opened_later(void *arg)
     struct ws *ws = c->ws;
 
     connect_free(c);
-    if (ws->state == WS_OPEN)
-        ws_pause(ws, false);
+    if (ws->state != WS_ENDED && !ws->paused) /* the owner may have paused it in done */
+        ws_lws_pause(ws, false);
 }
 
 void ws_connect_opened(struct ws *ws)
@@ -348,7 +348,7 @@ void ws_connect_opened(struct ws *ws)
     length = sizeof(ws->peer.local);
     getsockname(ws->peer.fd, (struct sockaddr *)&ws->peer.local, &length);
     timer_stop(ws->loop, &c->deadline);
-    ws_pause(ws, true); /* no event before the op's done */
+    ws_lws_pause(ws, true); /* no event before the op's done */
     op_end(op, 0);
     defer_start(ws->loop, &c->later, on_opened_later, c);
 }

@@ -221,6 +221,38 @@ T(a_server_that_never_answers_meets_the_deadline)
     rig_free(g);
 }
 
+static void pause_when_connected(struct op *op, int result)
+{
+    rig_connected(op, result);
+    struct heard *h = CONTAINER(op, struct rig_connect, op)->heard;
+    t_eq(h->messages, 0);
+    ws_pause(h->ws, true);
+}
+
+T(what_the_server_says_first_waits_for_the_op_and_for_a_pause)
+{
+    struct rig *g = rig_new();
+    g->greet = "welcome";
+    rig_listen(g);
+    struct heard *h = heard_new();
+    struct rig_connect c = {.heard = h};
+    struct ws_target target = {.host = "127.0.0.1", .port = ws_server_port(g->server)};
+    op_init(&c.op, g->loop, pause_when_connected, 5000);
+    ws_connect(&c.op, &target, &heard_events, h, &h->ws);
+    rig_until(g, c.done);
+    t_eq(c.result, 0);
+    for (int i = 0; i < 20; i++)
+        loop_turn(g->loop, false);
+    t_eq(h->messages, 0);
+    ws_pause(h->ws, false);
+    rig_until(g, h->messages == 1);
+    t_str(h->text.data, "welcome\n");
+    ws_abort(h->ws);
+    rig_until(g, h->closes == 1);
+    heard_free(h);
+    rig_free(g);
+}
+
 T(both_ends_say_what_they_mean_at_the_same_time)
 {
     struct rig *g = rig_new();

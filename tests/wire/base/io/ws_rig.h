@@ -74,6 +74,7 @@ struct rig {
     size_t accepted_count, upgrades;
     int refuse; /* upgrade answers this */
     bool echo;
+    const char *greet; /* sent as soon as a connection is open */
     char header_name[64], header_value[256], path[128], query[128];
     struct ws_peer peer; /* of the last accepted */
 };
@@ -101,6 +102,8 @@ static inline void rig_open(void *arg, struct ws *ws, const struct ws_request *r
     g->accepted[g->accepted_count++] = h;
     *ret_events = &heard_events;
     *ret_arg = h;
+    if (g->greet)
+        t_eq(ws_send(ws, g->greet, strlen(g->greet), NULL), 0);
 }
 static inline struct rig *rig_new(void)
 {
@@ -164,6 +167,7 @@ struct rig_connect {
     int result;
     bool done;
     struct fault fault;
+    struct heard *heard;
 };
 static inline void rig_connected(struct op *op, int result)
 {
