@@ -160,8 +160,10 @@ static void on_opened(struct op *op, int result)
 
     client->opened = true;
     client->result = result;
-    if (result < 0)
+    if (result < 0) {
         client->fault = op->fault;
+        client->ws = NULL; /* the door has let it go */
+    }
 }
 
 /* ---- waiting ---- */
