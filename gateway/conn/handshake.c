@@ -160,7 +160,7 @@ static void locate(struct conn *conn)
 {
     struct conn_handshake *h = conn->handshake;
     const struct ws_peer *peer = ws_peer(conn->ws);
-    bool matters = h->auth_method && strcmp(h->auth_method, "none") == 0;
+    bool matters = h->unless_local || (h->auth_method && strcmp(h->auth_method, "none") == 0);
 
     fill_asker(conn, h);
     h->need = h->has_device ? pairing_need_of(conn->gw, &h->asker) : PAIRING_NONE;
@@ -249,6 +249,10 @@ static void settle(struct conn *conn)
 {
     struct conn_handshake *h = conn->handshake;
 
+    if (!conn->local && h->unless_local) {
+        handshake_refuse(conn, h->unless_local);
+        return;
+    }
     if (!conn->local && strcmp(h->auth_method, "none") == 0) {
         handshake_refuse(conn, REFUSAL_NOT_LOCAL);
         return;

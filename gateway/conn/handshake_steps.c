@@ -121,6 +121,20 @@ static enum refusal_kind pick_refusal(const struct conn_handshake *h, enum refus
     return shared;
 }
 
+/* Nothing was presented, but the kernel says who it is: gateway.sock and our own uid (design.md section 5
+ * (a)). Held to the one-road test before anything comes of it. */
+static bool by_kernel(struct conn_handshake *h, enum refusal_kind shared)
+{
+    bool nothing_said = shared == REFUSAL_TOKEN_MISSING || shared == REFUSAL_PASSWORD_MISSING;
+    const struct ingress *in = &h->ingress;
+
+    if (!nothing_said || !h->has_device || in->transport != WS_UNIX || !in->own_uid)
+        return false;
+    h->unless_local = shared;
+    h->auth_method = "unix";
+    return true;
+}
+
 /* A locked-out address may not guess the shared secret; a proved device with its token still passes. */
 static enum refusal_kind step_auth(struct conn *conn, struct conn_handshake *h)
 {
@@ -141,6 +155,10 @@ static enum refusal_kind step_auth(struct conn *conn, struct conn_handshake *h)
         return REFUSAL_NONE;
     }
     device = try_device_token(conn, h);
+    if (device != REFUSAL_NONE && !is_set(h->params.auth.device_token) && by_kernel(h, shared)) {
+        h->giver = auth_secret_scopes(&policy, &h->ingress);
+        return REFUSAL_NONE;
+    }
     if (device == REFUSAL_NONE || locked)
         return device == REFUSAL_NONE ? REFUSAL_NONE : REFUSAL_RATE_LIMITED;
     return pick_refusal(h, shared, device);

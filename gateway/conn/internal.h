@@ -39,7 +39,9 @@ struct conn_handshake {
     struct device_key key;
     const char *auth_method;
     bool by_device_token;
-    scope_set giver; /* what the credential may hand out */
+    enum refusal_kind
+        unless_local; /* by the kernel's word alone: what is said if the scan does not bear it out */
+    scope_set giver;  /* what the credential may hand out */
     enum pairing_need need;
     struct pairing_asker asker;
     char device_token[TOKEN_TEXT]; /* minted: the only copy, wiped with this */

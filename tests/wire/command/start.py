@@ -10,17 +10,17 @@ from kit import CULVERT, Gateway, check, environment, run, scratch, write
 
 # Configuration text, and words its one-line answer must hold.
 BAD_CONFIGS = [
-    ("a syntax error", "{\n  gateway: {\n    port: ,\n  }\n}", ["culvert.json", "line 3"]),
-    ("an unclosed brace", "{ gateway: { port: 1 }", ["culvert.json", "line 1"]),
-    ("a wrong type", '{\n  gateway: {\n    port: "many",\n  },\n}', ["gateway.port", "line 3"]),
+    ("a syntax error", "{\n  gateway: {\n    port: ,\n  }\n}", ["culvert.json"]),
+    ("an unclosed brace", "{ gateway: { port: 1 }", ["culvert.json"]),
+    ("a wrong type", '{\n  gateway: {\n    port: "many",\n  },\n}', ["gateway.port", "culvert.json:3"]),
     ("a number out of range", "{ gateway: { port: 99999 } }", ["gateway.port", "65535"]),
-    ("an unknown key", "{\n  gateway: {\n    prot: 1,\n  },\n}", ["gateway.prot", "line 3", "gateway.port"]),
+    ("an unknown key", "{\n  gateway: {\n    prot: 1,\n  },\n}", ["gateway.prot", "culvert.json:3", "\"port\""]),
     ("an unknown top-level key", "{ gatway: {} }", ["gatway", "gateway"]),
     ("a duplicate key", "{ gateway: {}, gateway: {} }", ["twice"]),
     ("an unset variable", '{ gateway: { auth: { token: "${CULVERT_NO_SUCH}" } } }', ["CULVERT_NO_SUCH", "gateway.auth.token"]),
     ("a missing include", '{ $include: "nowhere.json" }', ["nowhere.json"]),
     ("an include of itself", '{ $include: "culvert.json" }', ["culvert.json"]),
-    ("a bind that is nothing", '{ gateway: { bind: "moon" } }', ["bind", "moon"]),
+    ("a bind that is nothing", '{ gateway: { bind: "moon" } }', ["gateway.bind", "IP address"]),
 ]
 
 
