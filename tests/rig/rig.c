@@ -13,11 +13,10 @@
 #include <unistd.h>
 
 #define WAIT_REAL_MS 10000
-#define IDLE_TURNS                                                                                 \
-    400 /* turns of 2 ms without anything new after which silence counts as silence */
-20      /* turns without anything new after which a peer's silence counts as silence */
+/* Turns of 2 ms without anything new after which silence counts as silence. */
+#define IDLE_TURNS   400
 
-    struct message {
+struct message {
     struct message *next;
     size_t length;
     char text[];
