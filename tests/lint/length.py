@@ -17,7 +17,8 @@ def functions(text):
             head = start - 1
             while head > 0 and lines[head][:1] in (" ", "\t"):
                 head -= 1
-            name = lines[head].split("(")[0].split()[-1].lstrip("*") if "(" in lines[head] else lines[head]
+            # A test case is T(name); of a real function only the name before its parameters matters.
+            name = lines[head] if lines[head].startswith("T(") else lines[head].split("(")[0].split()[-1].lstrip("*")
             yield name, head + 1, number - start - 1
             start = None
 

@@ -9,7 +9,10 @@ TABLES = {
     "base/err.def": ("ERR", "ERR_{}", 0),
     "gateway/event/events.def": ("EVENT", "EVENT_{}", 0),
     "gateway/config/knobs.def": ("KNOB", "KNOB_{}", 1),
-    "gateway/conn/scope.def": ("SCOPE", "SCOPE_{}|M[A-Z_]*\\([^;]*?\\b{}\\b", 1),
+    # A scope may be granted before any method here asks for it: other gateways' clients name it.
+    "gateway/conn/scope.def": ("SCOPE", None, 1),
+    "gateway/cli/commands.def": ("COMMAND", "cmd_{}", 0),
+    "gateway/agent/agents.def": ("AGENT", "agent_kind_{}", 0),
     "gateway/model/models.def": ("MODEL", "model_{}", 0),
     "gateway/method/methods.def": ("METHODS", "methods_{}", 0),
     "store/schema.def": ("MIGRATION", None, 0),

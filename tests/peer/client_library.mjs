@@ -4,6 +4,7 @@ import { pathToFileURL } from "node:url";
 import path from "node:path";
 import { packages, sleep } from "./kit/scenario.mjs";
 import { connect, newDevice, rawOfPem, signText } from "./kit/raw.mjs";
+import { command } from "./kit/commands.mjs";
 import { checkTraffic, publishedSchema } from "./kit/protocol.mjs";
 
 export default async function (scenario) {
@@ -82,8 +83,11 @@ async function pairByApproval(scenario, library, gateway, device) {
         scenario.ok(/pairing required/.test(waiting.refused.message) && requestId, "the refusal asks for pairing and names the request", waiting.refused.message);
         const event = await scenario.until("device.pair.requested", () => admin.events.find((e) => e.event === "device.pair.requested"), 5000);
         scenario.ok(event.payload.requestId === requestId && event.payload.deviceId === device.deviceId, "the event names the same request", event);
-        const approved = await admin.request("device.pair.approve", { requestId });
-        scenario.ok(approved.ok, "device.pair.approve answers ok", approved);
+        // The operator approves at the command line, with the published command.
+        const home = scenario.home("operator");
+        const to = ["--url", gateway.url, "--token", gateway.token, "--json"];
+        await command(scenario, "v4", home, ["devices", "list", ...to], { expect: (v) => v?.pending?.some((p) => p.requestId === requestId) });
+        await command(scenario, "v4", home, ["devices", "approve", requestId, ...to]);
         const again = await open(scenario, library, { ...gateway, url: tap.url }, { device, tokens, token: gateway.token });
         scenario.ok(again.hello.auth?.deviceToken, "the paired device is given its token", again.hello.auth);
         await again.client.stopAndWait({ timeoutMs: 5000 });
