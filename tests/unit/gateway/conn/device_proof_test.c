@@ -191,8 +191,9 @@ T(keys_in_every_spelling)
         "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1wAAAA",
         "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
         "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAiojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=",
-        "-----BEGIN PUBLIC KEY-----\nAAowBQYDK2VwAyEAiojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=\n"
-        "-----END PUBLIC KEY-----",
+        ("-----BEGIN PUBLIC "
+         "KEY-----\nAAowBQYDK2VwAyEAiojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=\n"
+         "-----END PUBLIC KEY-----"),
     };
     struct device_key key;
 
