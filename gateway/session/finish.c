@@ -124,8 +124,25 @@ void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason, 
     store_commit(batch, &turn->commit);
 }
 
-/* The end is on disk, or could not be put there: then it stands in the log, clients are answered from
- * memory, and the next start finds the turn and ends it as interrupted. */
+/* Nothing of the end is on disk: everyone hears an error instead, outside the log; the store still has the
+ * turn, and the next start ends it as interrupted. Until then its key is answered with an error too. */
+static void turn_unstored(struct turn *turn, const char *why)
+{
+    CLEAN(mem_free) char *error = mem_format("the answer could not be stored: %s", why);
+    CLEAN(mem_free) char *text = NULL;
+
+    log_error("run %s: %s", turn->run_id, error);
+    mem_free(turn->error);
+    turn->error = TAKE(error);
+    turn->end = TURN_ERROR;
+    turn->error_kind = "unknown";
+    turn->message_id[0] = '\0';
+    text = outcome_ended(turn);
+    json_free(turn->outcome);
+    turn->outcome = json_parse(text, strlen(text), NULL);
+    stream_unstored(turn, turn->error);
+}
+
 static void turn_on_finished(struct op *op, int result)
 {
     struct turn *turn = CONTAINER(op, struct turn, commit);
@@ -133,8 +150,7 @@ static void turn_on_finished(struct op *op, int result)
 
     CHECK(turn, TURN_MAGIC);
     if (result < 0)
-        log_error("run %s: its end could not be stored: %s", turn->run_id,
-                  op->fault.text[0] ? op->fault.text : err_text(result));
+        turn_unstored(turn, op->fault.text[0] ? op->fault.text : err_text(result));
     turn->state = TURN_ENDED;
     waiters_run_ended(turns, turn->run_id, turn->outcome);
     if (turn->events.ended)

@@ -94,6 +94,8 @@ struct turn *lane_first(const struct lane *lane);
 void stream_started(struct turn *turn, struct store_batch *batch);
 void stream_delta(struct turn *turn);
 void stream_ended(struct turn *turn, struct store_batch *batch);
+/* The end could not be stored: told all the same, outside the log. */
+void stream_unstored(struct turn *turn, const char *error);
 /* The chat event of a message that no run made (chat.inject). */
 void stream_injected(struct gateway *gw, struct store_batch *batch, const struct session *session,
                      const char *message_id, const char *message);

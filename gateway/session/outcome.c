@@ -78,10 +78,24 @@ char *outcome_ended(const struct turn *turn)
     return outcome_take(&b);
 }
 
+/* Begun, and neither running nor ended: its end could not be stored (a full disk). It is not run again;
+ * the next start of the gateway marks it as interrupted. */
+static void outcome_unstored(struct json *outcome)
+{
+    json_put(outcome, "status", json_new_string("error"));
+    json_put(outcome, "error",
+             json_new_string("this run's end could not be stored; look at the transcript, then "
+                             "send it with a new key"));
+}
+
 struct json *turn_known(struct gateway *gw, enum turn_method method, const char *run_id)
 {
     CLEAN(mem_free) char *key = outcome_key(method, run_id);
     const char *text = store_idempotency_find(gw->store, key);
+    struct json *outcome = text ? json_parse(text, strlen(text), NULL) : NULL;
 
-    return text ? json_parse(text, strlen(text), NULL) : NULL;
+    if (outcome && !turn_running_in(gw, run_id) &&
+        strcmp(json_string(json_get(outcome, "status"), ""), "started") == 0)
+        outcome_unstored(outcome);
+    return outcome;
 }

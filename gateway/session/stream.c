@@ -269,6 +269,40 @@ void stream_ended(struct turn *turn, struct store_batch *batch)
               });
 }
 
+/* Nothing of the batch with the end happened: clients still have to hear of it, though the log cannot. */
+void stream_unstored(struct turn *turn, const char *error)
+{
+    struct chat_event event = {
+        .state = "error", .stop_reason = "error", .error = error, .error_kind = "unknown"};
+    CLEAN(mem_free) char *data = NULL;
+    struct json_writer w;
+    struct buf b;
+
+    buf_init(&b, STREAM_MAX);
+    jw_init(&w, &b);
+    jw_object(&w);
+    jw_kstr(&w, "phase", "error");
+    jw_kint(&w, "endedAt", turn->ended_at);
+    jw_kstr(&w, "error", error);
+    jw_object_end(&w);
+    data = buf_take(&b);
+
+    CLEAN(bytes_unref)
+    struct bytes *agent = agent_bytes(turn, turn->session_key, "lifecycle", data);
+    CLEAN(bytes_unref)
+    struct bytes *agent_v3 = agent_bytes(turn, turn->caller_key, "lifecycle", data);
+    event_emit(turn->gw, &(struct event){.id = EVENT_agent,
+                                         .session_key = turn->session_key,
+                                         .payload = agent,
+                                         .payload_v3 = agent_v3});
+    CLEAN(bytes_unref) struct bytes *chat = chat_bytes(turn, turn->session_key, &event);
+    CLEAN(bytes_unref) struct bytes *chat_v3 = chat_bytes(turn, turn->caller_key, &event);
+    event_emit(turn->gw, &(struct event){.id = EVENT_chat_unstored,
+                                         .session_key = turn->session_key,
+                                         .payload = chat,
+                                         .payload_v3 = chat_v3});
+}
+
 void stream_injected(struct gateway *gw, struct store_batch *batch, const struct session *session,
                      const char *message_id, const char *message)
 {

@@ -54,7 +54,8 @@ int turn_submit(struct gateway *gw, const struct turn_request *request,
 
 /* A run of either method with that id has not ended. Its canonical session key, else NULL. */
 const char *turn_running_in(struct gateway *gw, const char *run_id);
-/* The stored outcome of an earlier request with that key; NULL: never seen. Caller owns (json_free). */
+/* The stored outcome of an earlier request with that key (status "started" only while it runs); NULL: never
+ * seen. Caller owns (json_free). */
 struct json *turn_known(struct gateway *gw, enum turn_method method, const char *run_id) MUSTCHECK;
 
 bool turn_active(struct gateway *gw, const char *session_key); /* something runs or waits there */
