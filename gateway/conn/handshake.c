@@ -149,6 +149,8 @@ static bool may_be_local(const struct conn_handshake *h)
 {
     const struct ingress *in = &h->ingress;
 
+    if (in->proxied)
+        return false;
     if (in->transport == WS_UNIX)
         return in->own_uid;
     if (in->transport == WS_TCP)

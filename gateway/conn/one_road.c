@@ -197,6 +197,9 @@ static const char *other_road(const struct sock_diag_entry *entry, const struct 
 
     if (entry->listening)
         return "it holds a listening socket";
+    /* What was accepted on a unix socket keeps its name: somebody came in by it (socat, a relay). */
+    if (entry->named)
+        return "it holds a unix socket that others come in by";
     if (entry->family != AF_INET && entry->family != AF_INET6)
         return NULL;
     return to_us ? NULL : "it holds another network connection";

@@ -214,24 +214,36 @@ static size_t aligned(size_t length)
     return (length + 3u) & ~(size_t)3;
 }
 
-static void on_unix_peer(void *arg, const struct nlmsghdr *message)
+/* The bytes of one attribute; NULL: it is not there. */
+static const char *unix_attribute(const struct nlmsghdr *message, uint16_t type, size_t *ret_length)
 {
-    const char *at = message_data(message);
+    const char *at = (const char *)message_data(message) + aligned(sizeof(struct unix_diag_msg));
     const char *end = (const char *)message + message->nlmsg_len;
     struct nlattr head;
-    uint32_t peer;
 
-    at += aligned(sizeof(struct unix_diag_msg));
     while (at < end && (size_t)(end - at) >= sizeof(head)) {
         memcpy(&head, at, sizeof(head));
         if (head.nla_len < sizeof(head) || head.nla_len > (size_t)(end - at))
-            return;
-        if (head.nla_type == UNIX_DIAG_PEER && head.nla_len >= sizeof(head) + sizeof(peer)) {
-            memcpy(&peer, at + sizeof(head), sizeof(peer));
-            *(uint64_t *)arg = peer;
+            return NULL;
+        if (head.nla_type == type) {
+            *ret_length = head.nla_len - sizeof(head);
+            return at + sizeof(head);
         }
         at += aligned(head.nla_len);
     }
+    return NULL;
+}
+
+static void on_unix_peer(void *arg, const struct nlmsghdr *message)
+{
+    size_t length;
+    const char *inode = unix_attribute(message, UNIX_DIAG_PEER, &length);
+    uint32_t peer;
+
+    if (!inode || length < sizeof(peer))
+        return;
+    memcpy(&peer, inode, sizeof(peer));
+    *(uint64_t *)arg = peer;
 }
 
 int sock_diag_unix_peer(uint64_t inode, uint64_t *ret_peer)
@@ -258,20 +270,24 @@ static void on_unix(void *arg, const struct nlmsghdr *message)
 {
     struct walker *walker = arg;
     struct unix_diag_msg answer;
+    size_t length;
 
     if (message->nlmsg_len < NLMSG_LENGTH(sizeof(answer)))
         return;
     memcpy(&answer, message_data(message), sizeof(answer));
-    walker->fn(walker->arg,
-               &(struct sock_diag_entry){.inode = answer.udiag_ino,
-                                         .family = AF_UNIX,
-                                         .listening = answer.udiag_state == TCP_LISTEN});
+    walker->fn(walker->arg, &(struct sock_diag_entry){
+                                .inode = answer.udiag_ino,
+                                .family = AF_UNIX,
+                                .listening = answer.udiag_state == TCP_LISTEN,
+                                .named = unix_attribute(message, UNIX_DIAG_NAME, &length)});
 }
 
 static int each_unix(sock_diag_fn *fn, void *arg)
 {
     struct walker walker = {0, fn, arg};
-    struct request request = {.body.local = {.sdiag_family = AF_UNIX, .udiag_states = UINT32_MAX}};
+    struct request request = {.body.local = {.sdiag_family = AF_UNIX,
+                                             .udiag_states = UINT32_MAX,
+                                             .udiag_show = UDIAG_SHOW_NAME}};
 
     return ask(&request, sizeof(request.body.local), true, on_unix, &walker);
 }

@@ -12,6 +12,7 @@ struct sock_diag_entry {
     int family;   /* AF_INET (also for v4-mapped), AF_INET6, AF_UNIX, AF_NETLINK, AF_PACKET */
     int protocol; /* IPPROTO_TCP, _UDP, … ; 0 outside internet families */
     bool listening;
+    bool named;         /* unix: bound to a name, or accepted by a socket that is */
     bool loopback;      /* the other end's address is loopback */
     uint16_t peer_port; /* host order; 0: not connected */
 };

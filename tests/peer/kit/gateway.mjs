@@ -5,11 +5,12 @@ import net from "node:net";
 import path from "node:path";
 import { TOP, Skip, jsonOf, killGroup, packages } from "./scenario.mjs";
 
-export async function startGateway(scenario, { token = "peer-secret-token", config, args = [], env = {} } = {}) {
+// `user` {uid, gid}: whose process it is, when not ours.
+export async function startGateway(scenario, { token = "peer-secret-token", config, args = [], env = {}, user, program } = {}) {
     const state = path.join(scenario.dir, `gateway-${Date.now()}`);
     fs.mkdirSync(state, { mode: 0o700 });
     const start = process.env.CULVERT_PEER_ORACLE ? startPublished : startCulvert;
-    const gateway = await start(scenario, { state, token, config, args, env });
+    const gateway = await start(scenario, { state, token, config, args, env, user, program });
     gateway.token = token;
     gateway.state = state;
     gateway.url = `ws://127.0.0.1:${gateway.port}`;
@@ -17,14 +18,14 @@ export async function startGateway(scenario, { token = "peer-secret-token", conf
     return gateway;
 }
 
-async function startCulvert(scenario, { state, token, config, args, env }) {
-    const program = process.env.CULVERT_BIN ?? path.join(TOP, "build/asan/culvert");
+async function startCulvert(scenario, { state, token, config, args, env, user, program = process.env.CULVERT_BIN ?? path.join(TOP, "build/asan/culvert") }) {
     if (!fs.existsSync(program)) throw new Skip(`${program} is not built`);
     const tokenFile = path.join(state, "token.txt");
     fs.writeFileSync(tokenFile, `${token}\n`, { mode: 0o600 });
     if (config) fs.writeFileSync(path.join(state, "culvert.json"), JSON.stringify(config), { mode: 0o600 });
+    if (user) for (const file of [state, ...fs.readdirSync(state).map((name) => path.join(state, name))]) fs.chownSync(file, user.uid, user.gid);
     const all = ["gateway", "--port", "0", "--state-dir", state, "--auth", "token", "--token-file", tokenFile, ...args];
-    const child = launch(scenario, program, all, { ...scenario.environment(state), ...env });
+    const child = launch(scenario, program, all, { ...scenario.environment(state), ...env }, user);
     const lock = path.join(state, "gateway.lock"); // {"pid":…,"port":…} once it listens
     const port = await scenario.until("the gateway's port", () => {
         if (child.exitCode !== null || child.signalCode) throw new Error(`the gateway ended (${child.exitCode ?? child.signalCode}):\n${child.log()}`);
@@ -48,8 +49,8 @@ async function startPublished(scenario, { state, token, env }) {
     return { port, child, log: child.log, stop: () => stop(scenario, child) };
 }
 
-function launch(scenario, program, args, env) {
-    const child = scenario.spawn(program, args, { env, cwd: scenario.dir });
+function launch(scenario, program, args, env, user) {
+    const child = scenario.spawn(program, args, { env, cwd: scenario.dir, ...(user && { uid: user.uid, gid: user.gid }) });
     let log = "";
     const keep = (bytes) => (log = (log + bytes).slice(-60_000));
     child.stdout.on("data", keep);

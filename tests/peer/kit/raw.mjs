@@ -27,9 +27,9 @@ function signDevice(device, params, nonce, signedAt) {
 }
 
 // {hello} or {error} of the connect; request() answers {ok, payload, error}; closed resolves to {code, reason}.
-export async function connect(url, { token, deviceToken, device, role = "operator", scopes = ["operator.admin"], id = "cli", mode = "cli", protocol = process.env.CULVERT_PEER_ORACLE === "v3" ? 3 : 4, caps = [] } = {}) {
+export async function connect(url, { token, deviceToken, device, role = "operator", scopes = ["operator.admin"], id = "cli", mode = "cli", protocol = process.env.CULVERT_PEER_ORACLE === "v3" ? 3 : 4, caps = [], headers } = {}) {
     const { WebSocket } = createRequire(path.join(packages("v4"), "x"))("ws");
-    const socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: 32 << 20 });
+    const socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: 32 << 20, ...(headers && { headers }) });
     const waiting = new Map(), listeners = new Set();
     const peer = { events: [], hello: null, error: null, socket };
     let next = 0;

@@ -99,8 +99,8 @@ export class Scenario {
         return this.run(process.execPath, [program, ...args], { env: this.environment(home, env), limitMs, cwd: home });
     }
 
-    run(program, args, { env, cwd, limitMs = 60_000 }) {
-        const child = this.spawn(program, args, { env, cwd });
+    run(program, args, { limitMs = 60_000, ...options }) {
+        const child = this.spawn(program, args, options);
         const seen = { status: null, out: "", err: "", ms: 0 };
         const started = Date.now();
         child.stdout.on("data", (bytes) => (seen.out += bytes));
@@ -110,6 +110,7 @@ export class Scenario {
                 seen.err += `\n(stopped after ${limitMs} ms)`;
                 killGroup(child, "SIGKILL");
             }, limitMs);
+            child.on("error", (error) => (seen.err += error.message));
             child.on("close", (status, signal) => {
                 clearTimeout(limit);
                 done(Object.assign(seen, { status: status ?? signal, ms: Date.now() - started }));
