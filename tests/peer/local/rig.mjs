@@ -120,6 +120,8 @@ export async function startSshd(scenario, user) {
         forward: (what, forwarding, ready) => {
             const args = ["-F", "/dev/null", "-N", "-i", at("key"), ...options, ...forwarding, "-p", String(port), `${user.name}@127.0.0.1`];
             return serve(scenario, what, ssh, args, { at: ready, user }).catch((error) => {
+                const refused = /User \S+ not allowed because.*/.exec(server.log)?.[0];
+                if (refused) throw new Skip(`sshd: ${refused}`);
                 throw new Error(`${error.message}\nsshd said:\n${server.log}`);
             });
         },
