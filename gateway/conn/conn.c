@@ -168,6 +168,8 @@ static void enter_open(struct conn *conn)
 {
     ws_set_message_max(conn->ws, conn->version < 4 ? CONN_MESSAGE_MAX_V3 : CONN_MESSAGE_MAX);
     conn->connected_at = loop_wall(conn->gw->loop);
+    if (conn->device_id)
+        pairing_connected(conn->gw, conn->device_id, true);
     conns_beat_start(conn, BEAT_MS, on_beat_timer);
 }
 
@@ -289,6 +291,8 @@ void conn_free(struct conn *conn)
     event_conn_done(conn);
     calls_conn_gone(conn->gw, conn->id);
     conns_remove(conn);
+    if (conn->connected_at && conn->device_id)
+        pairing_connected(conn->gw, conn->device_id, false);
     if (conn->connected_at && !conn->gw->stopping)
         presence_conn(conn, "disconnect");
     handshake_free(conn->handshake);

@@ -111,6 +111,7 @@ static const char *token_to_keep(const struct conn_handshake *h)
     return auth->device_token && auth->device_token[0] ? auth->device_token : auth->token;
 }
 
+/* The published schema allows nothing else here; `method`, which the reference adds, is not in it. */
 static void write_auth(struct conn *conn, const struct conn_handshake *h, struct json_writer *w)
 {
     const char *token = token_to_keep(h);
@@ -118,8 +119,6 @@ static void write_auth(struct conn *conn, const struct conn_handshake *h, struct
     if (conn->version < 4 && !token)
         return;
     jw_kobject(w, "auth");
-    if (conn->version >= 4)
-        jw_kstr(w, "method", conn->auth_method);
     jw_kstr(w, "deviceToken", token);
     jw_kstr(w, "role", conn->role == ROLE_NODE ? "node" : "operator");
     jw_key(w, "scopes");

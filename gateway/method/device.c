@@ -196,7 +196,7 @@ static int device_pair_approve_run(struct call *call, const void *params)
     REPLY_BEGIN(w, b);
     jw_kstr(&w, "requestId", p->request_id);
     jw_key(&w, "device");
-    pairing_write_device(change->gw, device, &w);
+    pairing_write_device(device, &w);
     jw_object_end(&w);
     return change_commit(change, &b);
 }

@@ -273,6 +273,18 @@ void pairing_seen(struct gateway *gw, struct store_batch *batch, const struct pa
         device_touch(gw->pairing, device);
 }
 
+void pairing_connected(struct gateway *gw, const char *device_id, bool open)
+{
+    struct device *device = device_get(gw->pairing, device_id);
+
+    if (!device)
+        return;
+    if (open)
+        device->connections++;
+    else if (device->connections > 0) /* 0: removed and paired again meanwhile */
+        device->connections--;
+}
+
 /* ---- what an operator may do to a device ---- */
 
 int pairing_remove(struct gateway *gw, struct store_batch *batch, const char *device_id,

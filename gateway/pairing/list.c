@@ -1,8 +1,5 @@
 /* Devices as device.pair.list shows them; never a token. protocol.md 2.11. */
-#include "gateway/conn/conn.h"
 #include "gateway/pairing/internal.h"
-
-#include <string.h>
 
 static void write_roles(unsigned roles, struct json_writer *w)
 {
@@ -34,15 +31,7 @@ static void write_token(const struct device_token *token, struct json_writer *w)
     jw_object_end(w);
 }
 
-static bool is_connected(struct gateway *gw, const char *device_id)
-{
-    conn_each (c, gw)
-        if (c->state == CONN_OPEN && c->device_id && strcmp(c->device_id, device_id) == 0)
-            return true;
-    return false;
-}
-
-void pairing_write_device(struct gateway *gw, const struct device *device, struct json_writer *w)
+void pairing_write_device(const struct device *device, struct json_writer *w)
 {
     jw_object(w);
     jw_kstr(w, "deviceId", device->id);
@@ -62,7 +51,7 @@ void pairing_write_device(struct gateway *gw, const struct device *device, struc
     jw_kint(w, "approvedAtMs", device->approved_at);
     write_time(w, "lastSeenAtMs", device->last_seen_at);
     jw_kstr(w, "lastSeenReason", device->last_seen_reason);
-    jw_kbool(w, "connected", is_connected(gw, device->id));
+    jw_kbool(w, "connected", device->connections > 0);
     jw_karray(w, "tokens"); /* node before operator: sorted by role */
     for (size_t i = COUNT(device->tokens); i-- > 0;)
         if (device->tokens[i].created_at)
@@ -82,7 +71,7 @@ void pairing_write_list(struct gateway *gw, struct json_writer *w)
     jw_array_end(w);
     jw_karray(w, "paired");
     for (size_t i = 0; i < pairing->device_count; i++)
-        pairing_write_device(gw, pairing->devices[i], w);
+        pairing_write_device(pairing->devices[i], w);
     jw_array_end(w);
     jw_object_end(w);
 }

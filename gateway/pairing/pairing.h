@@ -40,6 +40,7 @@ struct device {
     int64_t created_at, approved_at, last_seen_at;
     struct device_token tokens[2]; /* operator, node; created_at 0: none */
     bool unsaved;                  /* seen since it was last written */
+    unsigned connections;          /* open now */
 };
 const struct device *device_find(const struct gateway *gw, const char *device_id);
 /* NULL when the device never had a token for the role. */
@@ -77,6 +78,8 @@ int pairing_approve_local(struct gateway *gw, struct store_batch *batch,
 /* Remember that the device was here, and what it says of itself now. Without a batch the row is written
  * later, together with others. */
 void pairing_seen(struct gateway *gw, struct store_batch *batch, const struct pairing_asker *asker);
+/* One of its connections has opened or gone. */
+void pairing_connected(struct gateway *gw, const char *device_id, bool open);
 /* A fresh token for the role, with all scopes the device is approved for. out holds the only copy. */
 int pairing_mint(struct gateway *gw, struct store_batch *batch, const char *device_id,
                  enum role role, char out[TOKEN_TEXT]);
@@ -109,6 +112,6 @@ int pairing_revoke(struct gateway *gw, struct store_batch *batch, const char *de
                    enum role role, scope_set giver, const struct device_token **ret);
 
 void pairing_write_request(const struct pairing_request *request, struct json_writer *w);
-void pairing_write_device(struct gateway *gw, const struct device *device, struct json_writer *w);
+void pairing_write_device(const struct device *device, struct json_writer *w);
 /* {pending, paired} */
 void pairing_write_list(struct gateway *gw, struct json_writer *w);

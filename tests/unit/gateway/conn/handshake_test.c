@@ -46,90 +46,89 @@ static void check(struct rig *rig, const struct refused *row)
     "','canRetryWithDeviceToken':false,'recommendedNextStep':'" next "'}}"
 #define MISMATCH "unauthorized: gateway token mismatch "
 
+static const struct refused refused_rows[] = {
+    {"pair", "[]", 0, MESSAGE("invalid connect params: must be object"), 1008,
+     "invalid connect params: must be object"},
+    {"pair", "{" V4 CLIENT("zzz", "cli") "}", 0,
+     MESSAGE("invalid connect params: at /client/id: must be equal to one of the allowed values"),
+     1008, "invalid connect params: at /client/id: must be equal to one of the allowed values"},
+    {"pair", "{'minProtocol':5,'maxProtocol':9," CLI "," TOKEN "}", 0,
+     "{'code':'INVALID_REQUEST','message':'protocol "
+     "mismatch','details':{'code':'PROTOCOL_MISMATCH',"
+     "'clientMinProtocol':5,'clientMaxProtocol':9,'expectedProtocol':4,'minimumProbeProtocol':"
+     "3}}",
+     1002, "protocol mismatch"},
+    {"pair", "{'minProtocol':1,'maxProtocol':2," CLI "," TOKEN "}", 0,
+     "{'code':'INVALID_REQUEST','message':'protocol "
+     "mismatch','details':{'expectedProtocol':3}}",
+     1002, "protocol mismatch"},
+    {"pair", "{" V3 CLI ",'role':'boss'," TOKEN "}", 0, MESSAGE("invalid role"), 1008,
+     "invalid role"},
+    {"pair", "{" V4 CLI ",'role':'worker'," TOKEN "}", 0, MESSAGE("invalid role"), 1008,
+     "invalid role"},
+    /* device rules */
+    {"pair", "{" V3 CLI "}", 0, "{'code':'NOT_PAIRED','message':'device identity required'}", 1008,
+     "device identity required"},
+    {"pair", "{" V4 CLI "}", 0,
+     "{'code':'NOT_PAIRED','message':'device identity required',"
+     "'details':{'code':'DEVICE_IDENTITY_REQUIRED'}}",
+     1008, "device identity required"},
+    {"pair", "{" V3 CLI ",'auth':{'password':'" RIG_TOKEN "'}}", 0,
+     "{'code':'NOT_PAIRED','message':'device identity required'}", 1008,
+     "device identity required"},
+    {"pair", "{" V4 CLIENT("node-host", "node") ",'role':'node'," TOKEN "}", 0,
+     "{'code':'NOT_PAIRED','details':{'code':'DEVICE_IDENTITY_REQUIRED'}}", 1008,
+     "device identity required"},
+    {"203.0.113.5", "{" V3 CLI "," TOKEN "}", 0,
+     "{'code':'NOT_PAIRED','message':'device identity required'}", 1008,
+     "device identity required"},
+    {"pair", "{" V3 CLIENT("moltbot-control-ui", "webchat") "," TOKEN "}", 0,
+     MESSAGE("control ui requires HTTPS or localhost (secure context)"), 1008,
+     "control ui requires HTTPS or localhost (secure context)"},
+    {"pair", "{" V4 CLIENT("openclaw-control-ui", "webchat") "," TOKEN "}", 0,
+     "{'code':'INVALID_REQUEST','details':{'code':'CONTROL_UI_DEVICE_IDENTITY_REQUIRED'}}", 1008,
+     "control ui requires device identity (use HTTPS or localhost secure context)"},
+    /* credentials */
+    {"pair", "{" V3 CLI "}", 1, MESSAGE("unauthorized: gateway token missing (" CLI_HINT_V3 ")"),
+     1008, "unauthorized: gateway token missing (" CLI_HINT_V3 ")"},
+    {"pair", "{" V4 CLI "}", 1,
+     AUTH("AUTH_TOKEN_MISSING", "token_missing", "update_auth_configuration"), 1008,
+     "unauthorized: gateway token missing (" CLI_HINT ")"},
+    {"pair", "{" V3 CLI ",'auth':{'token':'bad'}}", 0, MESSAGE(MISMATCH "(" CLI_HINT_V3 ")"), 1008,
+     MISMATCH "(" CLI_HINT_V3 ")"},
+    {"pair", "{" V4 CLI ",'auth':{'token':'bad'}}", 0,
+     AUTH("AUTH_TOKEN_MISMATCH", "token_mismatch", "update_auth_credentials"), 1008,
+     MISMATCH "(" CLI_HINT ")"},
+    {"203.0.113.5", "{" V4 CLI ",'auth':{'token':'bad'}}", 0,
+     AUTH("AUTH_TOKEN_MISMATCH", "token_mismatch", "update_auth_credentials"), 1008,
+     MISMATCH "(" CLI_HINT_V3 ")"},
+    {"pair", "{" V4 CLIENT("gateway-client", "backend") ",'auth':{'token':'bad'}}", 0,
+     AUTH("AUTH_TOKEN_MISMATCH", "token_mismatch", "update_auth_credentials"), 1008,
+     MISMATCH "(provide gateway auth token)"},
+    {"pair", "{" V3 CLIENT("moltbot-control-ui", "webchat") ",'auth':{'token':'bad'}}", 1,
+     MESSAGE(MISMATCH "(open a tokenized dashboard URL or paste token in Control UI settings)"),
+     1008, MISMATCH "(open a tokenized dashboard URL or paste token in Control UI settings)"},
+    {"pair", "{" V4 CLIENT("openclaw-control-ui", "webchat") ",'auth':{'token':'bad'}}", 1,
+     AUTH("AUTH_TOKEN_MISMATCH", "token_mismatch", "update_auth_credentials"), 1008,
+     MISMATCH "(open the dashboard URL and paste the token in Control UI settings)"},
+    {"pair", "{" V4 CLI ",'auth':{'deviceToken':'bad'}}", 1,
+     AUTH("AUTH_DEVICE_TOKEN_MISMATCH", "device_token_mismatch", "update_auth_credentials"), 1008,
+     "unauthorized: device token mismatch (rotate/reissue device token)"},
+    {"pair", "{" V4 CLI ",'auth':{'bootstrapToken':'bad'}}", 1,
+     "{'details':{'code':'AUTH_BOOTSTRAP_TOKEN_INVALID','authReason':'bootstrap_token_invalid',"
+     "'recommendedNextStep':'review_auth_configuration'}}",
+     1008,
+     "unauthorized: setup code invalid, expired, revoked, or already used (ask the gateway's "
+     "operator "
+     "for a new one)"},
+};
+
 T(rows_without_state)
 {
-    static const struct refused rows[] = {
-        {"pair", "[]", 0, MESSAGE("invalid connect params: must be object"), 1008,
-         "invalid connect params: must be object"},
-        {"pair", "{" V4 CLIENT("zzz", "cli") "}", 0,
-         MESSAGE(
-             "invalid connect params: at /client/id: must be equal to one of the allowed values"),
-         1008, "invalid connect params: at /client/id: must be equal to one of the allowed values"},
-        {"pair", "{'minProtocol':5,'maxProtocol':9," CLI "," TOKEN "}", 0,
-         "{'code':'INVALID_REQUEST','message':'protocol "
-         "mismatch','details':{'code':'PROTOCOL_MISMATCH',"
-         "'clientMinProtocol':5,'clientMaxProtocol':9,'expectedProtocol':4,'minimumProbeProtocol':"
-         "3}}",
-         1002, "protocol mismatch"},
-        {"pair", "{'minProtocol':1,'maxProtocol':2," CLI "," TOKEN "}", 0,
-         "{'code':'INVALID_REQUEST','message':'protocol "
-         "mismatch','details':{'expectedProtocol':3}}",
-         1002, "protocol mismatch"},
-        {"pair", "{" V3 CLI ",'role':'boss'," TOKEN "}", 0, MESSAGE("invalid role"), 1008,
-         "invalid role"},
-        {"pair", "{" V4 CLI ",'role':'worker'," TOKEN "}", 0, MESSAGE("invalid role"), 1008,
-         "invalid role"},
-        /* device rules */
-        {"pair", "{" V3 CLI "}", 0, "{'code':'NOT_PAIRED','message':'device identity required'}",
-         1008, "device identity required"},
-        {"pair", "{" V4 CLI "}", 0,
-         "{'code':'NOT_PAIRED','message':'device identity required',"
-         "'details':{'code':'DEVICE_IDENTITY_REQUIRED'}}",
-         1008, "device identity required"},
-        {"pair", "{" V3 CLI ",'auth':{'password':'" RIG_TOKEN "'}}", 0,
-         "{'code':'NOT_PAIRED','message':'device identity required'}", 1008,
-         "device identity required"},
-        {"pair", "{" V4 CLIENT("node-host", "node") ",'role':'node'," TOKEN "}", 0,
-         "{'code':'NOT_PAIRED','details':{'code':'DEVICE_IDENTITY_REQUIRED'}}", 1008,
-         "device identity required"},
-        {"203.0.113.5", "{" V3 CLI "," TOKEN "}", 0,
-         "{'code':'NOT_PAIRED','message':'device identity required'}", 1008,
-         "device identity required"},
-        {"pair", "{" V3 CLIENT("moltbot-control-ui", "webchat") "," TOKEN "}", 0,
-         MESSAGE("control ui requires HTTPS or localhost (secure context)"), 1008,
-         "control ui requires HTTPS or localhost (secure context)"},
-        {"pair", "{" V4 CLIENT("openclaw-control-ui", "webchat") "," TOKEN "}", 0,
-         "{'code':'INVALID_REQUEST','details':{'code':'CONTROL_UI_DEVICE_IDENTITY_REQUIRED'}}",
-         1008, "control ui requires device identity (use HTTPS or localhost secure context)"},
-        /* credentials */
-        {"pair", "{" V3 CLI "}", 1,
-         MESSAGE("unauthorized: gateway token missing (" CLI_HINT_V3 ")"), 1008,
-         "unauthorized: gateway token missing (" CLI_HINT_V3 ")"},
-        {"pair", "{" V4 CLI "}", 1,
-         AUTH("AUTH_TOKEN_MISSING", "token_missing", "update_auth_configuration"), 1008,
-         "unauthorized: gateway token missing (" CLI_HINT ")"},
-        {"pair", "{" V3 CLI ",'auth':{'token':'bad'}}", 0, MESSAGE(MISMATCH "(" CLI_HINT_V3 ")"),
-         1008, MISMATCH "(" CLI_HINT_V3 ")"},
-        {"pair", "{" V4 CLI ",'auth':{'token':'bad'}}", 0,
-         AUTH("AUTH_TOKEN_MISMATCH", "token_mismatch", "update_auth_credentials"), 1008,
-         MISMATCH "(" CLI_HINT ")"},
-        {"203.0.113.5", "{" V4 CLI ",'auth':{'token':'bad'}}", 0,
-         AUTH("AUTH_TOKEN_MISMATCH", "token_mismatch", "update_auth_credentials"), 1008,
-         MISMATCH "(" CLI_HINT_V3 ")"},
-        {"pair", "{" V4 CLIENT("gateway-client", "backend") ",'auth':{'token':'bad'}}", 0,
-         AUTH("AUTH_TOKEN_MISMATCH", "token_mismatch", "update_auth_credentials"), 1008,
-         MISMATCH "(provide gateway auth token)"},
-        {"pair", "{" V3 CLIENT("moltbot-control-ui", "webchat") ",'auth':{'token':'bad'}}", 1,
-         MESSAGE(MISMATCH "(open a tokenized dashboard URL or paste token in Control UI settings)"),
-         1008, MISMATCH "(open a tokenized dashboard URL or paste token in Control UI settings)"},
-        {"pair", "{" V4 CLIENT("openclaw-control-ui", "webchat") ",'auth':{'token':'bad'}}", 1,
-         AUTH("AUTH_TOKEN_MISMATCH", "token_mismatch", "update_auth_credentials"), 1008,
-         MISMATCH "(open the dashboard URL and paste the token in Control UI settings)"},
-        {"pair", "{" V4 CLI ",'auth':{'deviceToken':'bad'}}", 1,
-         AUTH("AUTH_DEVICE_TOKEN_MISMATCH", "device_token_mismatch", "update_auth_credentials"),
-         1008, "unauthorized: device token mismatch (rotate/reissue device token)"},
-        {"pair", "{" V4 CLI ",'auth':{'bootstrapToken':'bad'}}", 1,
-         "{'details':{'code':'AUTH_BOOTSTRAP_TOKEN_INVALID','authReason':'bootstrap_token_invalid',"
-         "'recommendedNextStep':'review_auth_configuration'}}",
-         1008,
-         "unauthorized: setup code invalid, expired, revoked, or already used (ask the gateway's "
-         "operator "
-         "for a new one)"},
-    };
     struct rig *rig = rig_new(NULL);
 
-    for (size_t i = 0; i < COUNT(rows); i++)
-        check(rig, &rows[i]);
+    for (size_t i = 0; i < COUNT(refused_rows); i++)
+        check(rig, &refused_rows[i]);
     rig_free(rig);
 }
 
@@ -293,7 +292,7 @@ T(hello_of_both_versions)
            "'snapshot':{'stateVersion':{'presence':'*','health':'*'},'health':{'ok':true},"
            "'sessionDefaults':{'defaultAgentId':'main','mainKey':'main',"
            "'mainSessionKey':'agent:main:main'},'authMode':'token'},"
-           "'auth':{'method':'token','role':'operator','scopes':['operator.read']},"
+           "'auth':{'role':'operator','scopes':['operator.read']},"
            "'policy':{'maxPayload':26214400,'maxBufferedBytes':52428800,'tickIntervalMs':30000,"
            "'attachments':{'maxBytes':19464192,'maxImageBytes':6291456}}}}");
     t_ok(!strstr(hello, "configPath"));
@@ -366,7 +365,7 @@ T(auth_none_serves_local_peers_only)
     struct visitor *here = visitor_new(rig, "pair"), *there = visitor_new(rig, "203.0.113.5");
 
     t_json(visitor_hello(here, "{" V4 CLI ",'scopes':['operator.read']}", NULL),
-           "{'ok':true,'payload':{'auth':{'method':'none','scopes':['operator.read']}}}");
+           "{'ok':true,'payload':{'auth':{'scopes':['operator.read']}}}");
     t_json(
         visitor_hello(there, "{" V4 CLI ",'scopes':['operator.read']}", NULL),
         "{'ok':false,'error':{'message':'unauthorized','details':{'code':'AUTH_UNAUTHORIZED'}}}");
