@@ -339,6 +339,7 @@ static const struct field agent_wait_reply[] = {
 struct agent_waiting {
     struct call *call;
     char *run_id;
+    struct defer gone; /* its connection went away: the call ends outside that walk */
 };
 
 static int agent_wait_answer(struct call *call, const char *run_id, const struct json *outcome)
@@ -358,17 +359,42 @@ static int agent_wait_answer(struct call *call, const char *run_id, const struct
     return call_send(call);
 }
 
+static void agent_waiting_free(struct agent_waiting *waiting)
+{
+    defer_stop(call_gateway(waiting->call)->loop, &waiting->gone);
+    call_on_gone(waiting->call, NULL, NULL);
+    mem_free(waiting->run_id);
+    mem_free(waiting);
+}
+
 static void agent_on_waited(void *arg, int result, const struct json *outcome)
 {
     struct agent_waiting *waiting = arg;
+    struct call *call = waiting->call;
+    CLEAN(mem_free) char *run_id = TAKE(waiting->run_id);
 
+    agent_waiting_free(waiting);
     if (result == -ERR_INTERRUPTED)
-        call_fail(waiting->call, WIRE_UNAVAILABLE,
-                  "the gateway is stopping; ask again when it is back");
+        call_fail(call, WIRE_UNAVAILABLE, "the gateway is stopping; ask again when it is back");
     else
-        agent_wait_answer(waiting->call, waiting->run_id, outcome);
-    mem_free(waiting->run_id);
-    mem_free(waiting);
+        agent_wait_answer(call, run_id, outcome);
+}
+
+static void agent_wait_forget(void *arg)
+{
+    struct agent_waiting *waiting = arg;
+    struct call *call = waiting->call;
+
+    turn_unwait(call_gateway(call), agent_on_waited, waiting);
+    agent_waiting_free(waiting);
+    call_fail(call, WIRE_UNAVAILABLE, "nobody waits any more");
+}
+
+static void agent_on_gone(void *arg)
+{
+    struct agent_waiting *waiting = arg;
+
+    defer_start(call_gateway(waiting->call)->loop, &waiting->gone, agent_wait_forget, waiting);
 }
 
 /* The ended outcome of either method's run; NULL: not ended or not known. */
@@ -398,10 +424,11 @@ static int agent_wait_run(struct call *call, const void *params)
     waiting->call = call;
     waiting->run_id = mem_string(p->run_id);
     if (turn_wait(gw, p->run_id, p->timeout_ms < WAIT_MAX_MS ? p->timeout_ms : WAIT_MAX_MS,
-                  agent_on_waited, waiting) == 0)
+                  agent_on_waited, waiting) == 0) {
+        call_on_gone(call, agent_on_gone, waiting);
         return 0;
-    mem_free(waiting->run_id);
-    mem_free(waiting);
+    }
+    agent_waiting_free(waiting);
     return call_fail(call, WIRE_UNAVAILABLE, "%d callers already wait for runs; ask again later",
                      TURN_WAITERS_MAX);
 }

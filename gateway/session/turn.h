@@ -71,6 +71,8 @@ typedef void turn_wait_fn(void *arg, int result, const struct json *outcome);
 /* Waits for the end of a run that may not have begun. -ERR_FULL past TURN_WAITERS_MAX. */
 int turn_wait(struct gateway *gw, const char *run_id, int64_t timeout_ms, turn_wait_fn *fn,
               void *arg);
+/* The waiter of turn_wait with that fn and arg is gone; fn is not called. */
+void turn_unwait(struct gateway *gw, turn_wait_fn *fn, void *arg);
 /* Stops what runs in the session and calls fn (outcome NULL) when its lane is empty: at once if it is. */
 int turn_settle(struct gateway *gw, const char *session_key, const char *reason, int64_t timeout_ms,
                 turn_wait_fn *fn, void *arg);

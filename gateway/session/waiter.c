@@ -16,12 +16,10 @@ struct waiter {
     void *arg;
 };
 
-static void waiter_end(struct waiter *waiter, int result, const struct json *outcome)
+static void waiter_free(struct waiter *waiter)
 {
     struct turns *turns = waiter->turns;
     struct waiter **at = &turns->waiters;
-    turn_wait_fn *fn = waiter->fn;
-    void *arg = waiter->arg;
 
     while (*at != waiter)
         at = &(*at)->next;
@@ -30,6 +28,14 @@ static void waiter_end(struct waiter *waiter, int result, const struct json *out
     timer_stop(turns->gw->loop, &waiter->deadline);
     mem_free(waiter->name);
     mem_free(waiter);
+}
+
+static void waiter_end(struct waiter *waiter, int result, const struct json *outcome)
+{
+    turn_wait_fn *fn = waiter->fn;
+    void *arg = waiter->arg;
+
+    waiter_free(waiter);
     fn(arg, result, outcome);
 }
 
@@ -94,6 +100,17 @@ int turn_wait(struct gateway *gw, const char *run_id, int64_t timeout_ms, turn_w
               void *arg)
 {
     return waiter_add(gw->turns, run_id, false, timeout_ms, fn, arg);
+}
+
+void turn_unwait(struct gateway *gw, turn_wait_fn *fn, void *arg)
+{
+    for (struct waiter *waiter = gw->turns ? gw->turns->waiters : NULL; waiter;
+         waiter = waiter->next) {
+        if (waiter->fn == fn && waiter->arg == arg) {
+            waiter_free(waiter);
+            return;
+        }
+    }
 }
 
 int turn_settle(struct gateway *gw, const char *session_key, const char *reason, int64_t timeout_ms,

@@ -1,6 +1,8 @@
 /* agent, agent.wait, agents.list, agent.identity.get. protocol.md 6.1, 4.1. */
 #include "tests/unit/gateway/session/script_model.h"
 
+#include "gateway/session/turn.h"
+
 T(two_answers_with_one_id)
 {
     struct rig *rig = rig_new(NULL);
@@ -85,6 +87,31 @@ T(wait_sees_runs_before_during_and_after)
                  "timeoutMs':60000}}");
     t_eq(strlen(peer_response(q, "u")), 0);
     rig_free(rig); /* a waiter is left: it is answered */
+}
+
+T(a_waiter_whose_client_left_is_forgotten)
+{
+    struct rig *rig = rig_new(NULL);
+    struct peer *p = peer_connect(rig, 4, SCOPES);
+
+    for (int i = 0; i < 3 * TURN_WAITERS_MAX / 100; i++) {
+        struct peer *q = peer_connect(rig, 4, SCOPES);
+
+        for (int n = 0; n < 100; n++)
+            peer_send(q,
+                      "{'type':'req','id':'w%d','method':'agent.wait','params':{'runId':'never','"
+                      "timeoutMs':600000}}",
+                      n);
+        t_has(peer_call(q, "agents.list", "{}"), "\"ok\":true");
+        peer_close(q);
+        rig_advance(rig, 10);
+    }
+    peer_send(p, "{'type':'req','id':'w','method':'agent.wait','params':{'runId':'never','"
+                 "timeoutMs':1000}}");
+    t_eq(strlen(peer_response(p, "w")), 0);
+    rig_advance(rig, 1001);
+    t_json(peer_response(p, "w"), "{'ok':true,'payload':{'status':'timeout'}}");
+    rig_free(rig);
 }
 
 T(refusals)
