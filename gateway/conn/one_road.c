@@ -19,6 +19,7 @@
 
 #define HOLDERS_MAX    32
 #define SOCKETS_MAX    4096 /* of one process */
+#define DUMPS_MAX      3
 #define LINK_MAX_BYTES 512
 
 /* ---- programs by name ---- */
@@ -218,7 +219,16 @@ static void weigh(void *arg, const struct sock_diag_entry *entry)
     }
 }
 
-/* A socket none of the dumps knows is a road we cannot see. */
+static bool all_known(const struct belongings *b)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (!b->known[i])
+            return false;
+    return true;
+}
+
+/* A socket none of the dumps knows is a road we cannot see. A dump is no snapshot: while sockets come and
+ * go it may pass one over, so it is asked again. */
 static const char *judge_sockets(struct belongings *b)
 {
     static const struct {
@@ -226,12 +236,13 @@ static const char *judge_sockets(struct belongings *b)
     } dumps[] = {{AF_UNIX, 0},    {AF_INET, IPPROTO_TCP}, {AF_INET6, IPPROTO_TCP},
                  {AF_NETLINK, 0}, {AF_INET, IPPROTO_UDP}, {AF_INET6, IPPROTO_UDP}};
 
-    for (size_t i = 0; i < COUNT(dumps) && !b->why; i++)
-        sock_diag_each(dumps[i].family, dumps[i].protocol, weigh, b);
-    for (size_t i = 0; i < b->count && !b->why; i++)
-        if (!b->known[i])
-            b->why = "it holds a socket of a kind that cannot be told";
-    return b->why;
+    for (int tries = 0; tries < DUMPS_MAX; tries++) {
+        for (size_t i = 0; i < COUNT(dumps) && !b->why; i++)
+            sock_diag_each(dumps[i].family, dumps[i].protocol, weigh, b);
+        if (b->why || all_known(b))
+            return b->why;
+    }
+    return "it holds a socket of a kind that cannot be told";
 }
 
 /* ---- one holder ---- */

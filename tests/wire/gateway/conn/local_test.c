@@ -264,9 +264,9 @@ T(an_asker_may_leave)
     }
     op_drop(&a[0].op);
     op_drop(&a[4].op);
-    while (!a[5].done)
+    while (!a[1].done || !a[2].done || !a[3].done || !a[5].done)
         loop_turn(s->loop, true);
-    t_ok(!a[0].done && a[1].done && a[2].done && a[3].done && !a[4].done);
+    t_ok(!a[0].done && !a[4].done);
     t_eq(a[5].result, 0);
     op_init(&a[0].op, s->loop, on_done, 0);
     local_ask(gate, &a[0].op, &q);
