@@ -4,13 +4,13 @@
 
 #include "base/err.h"
 
-#define SHA256_BYTES 32
-#define SHA256_HEX 65 /* with NUL */
-#define ED25519_PUBLIC_BYTES 32
-#define ED25519_SEED_BYTES 32
+#define SHA256_BYTES            32
+#define SHA256_HEX              65 /* with NUL */
+#define ED25519_PUBLIC_BYTES    32
+#define ED25519_SEED_BYTES      32
 #define ED25519_SIGNATURE_BYTES 64
-#define UUID_TEXT 37
-#define TOKEN_TEXT 44 /* 32 random bytes, base64url without padding, NUL */
+#define UUID_TEXT               37
+#define TOKEN_TEXT              44 /* 32 random bytes, base64url without padding, NUL */
 
 int crypto_init(void); /* once per process; again is harmless */
 

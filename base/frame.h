@@ -9,12 +9,12 @@ enum frame_kind { FRAME_NONE, FRAME_REQUEST, FRAME_RESPONSE, FRAME_EVENT };
 /* All slices are raw JSON borrowed from the text (strings with quotes, so an id is echoed exactly). */
 struct frame {
     enum frame_kind kind;
-    struct json_slice id;      /* REQUEST, RESPONSE */
-    struct json_slice name;    /* REQUEST: method, EVENT: event; without quotes, no escapes inside */
-    struct json_slice body;    /* REQUEST: params; RESPONSE, EVENT: payload; absent and null: at NULL */
-    struct json_slice error;   /* RESPONSE */
-    bool ok;                   /* RESPONSE */
-    int64_t seq;               /* EVENT; -1 when absent */
+    struct json_slice id;    /* REQUEST, RESPONSE */
+    struct json_slice name;  /* REQUEST: method, EVENT: event; without quotes, no escapes inside */
+    struct json_slice body;  /* REQUEST: params; else payload; absent and null: at NULL */
+    struct json_slice error; /* RESPONSE */
+    bool ok;                 /* RESPONSE */
+    int64_t seq;             /* EVENT; -1 when absent */
 };
 
 /* 0 and a frame, or -ERR_INVALID with a fault for a person; ret->id is filled when it could be read

@@ -21,9 +21,9 @@
         take_;                                                                                     \
     })
 
-#define MUSTCHECK __attribute__((warn_unused_result))
-#define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define MUSTCHECK                    __attribute__((warn_unused_result))
+#define PRINTF(fmt, args)            __attribute__((format(printf, fmt, args)))
+#define COUNT(array)                 (sizeof(array) / sizeof((array)[0]))
 #define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* A typed id: the compiler refuses a session id where a connection id is wanted. Zero is none. */
@@ -39,7 +39,7 @@
         if (__builtin_expect(!(x), 0))                                                             \
             require_failed(#x, __FILE__, __LINE__);                                                \
     } while (0)
-#define fails(x) (__builtin_expect(!(x), 0) && fails_report(#x, __FILE__, __LINE__))
+#define fails(x)           (__builtin_expect(!(x), 0) && fails_report(#x, __FILE__, __LINE__))
 #define CHECK(obj, magic_) require((obj) != NULL && (obj)->magic == (magic_))
 
 __attribute__((noreturn)) void require_failed(const char *what, const char *file, int line);

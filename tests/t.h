@@ -22,11 +22,11 @@ void t_register(const char *name, void (*run)(void));
 void t_skip(const char *reason);
 void t_fail(const char *file, int line, const char *format, ...) PRINTF(3, 4);
 
-#define t_ok(x) ((x) ? (void)0 : t_fail(__FILE__, __LINE__, "expected %s", #x))
-#define t_eq(a, b) t_eq_(__FILE__, __LINE__, #a, #b, (long long)(a), (long long)(b))
-#define t_str(a, b) t_str_(__FILE__, __LINE__, #a, (a), (b))
+#define t_ok(x)                  ((x) ? (void)0 : t_fail(__FILE__, __LINE__, "expected %s", #x))
+#define t_eq(a, b)               t_eq_(__FILE__, __LINE__, #a, #b, (long long)(a), (long long)(b))
+#define t_str(a, b)              t_str_(__FILE__, __LINE__, #a, (a), (b))
 /* text contains part */
-#define t_has(text, part) t_has_(__FILE__, __LINE__, #text, (text), (part))
+#define t_has(text, part)        t_has_(__FILE__, __LINE__, #text, (text), (part))
 /* Every member of `expected` (single quotes allowed for double) is in `actual` with an equal value;
  * arrays match item by item; the string "*" matches anything. */
 #define t_json(actual, expected) t_json_(__FILE__, __LINE__, (actual), (expected))

@@ -17,9 +17,9 @@ struct op {
     struct loop *loop;
     op_done_fn *done;
     op_cancel_fn *cancel;
-    void *worker;       /* what cancel is told */
+    void *worker; /* what cancel is told */
     struct timer deadline;
-    struct defer end;   /* the end is delivered at the end of the turn */
+    struct defer end; /* the end is delivered at the end of the turn */
     int result;
     bool running;
     struct fault fault; /* the sentence behind a negative result; filled by the worker */

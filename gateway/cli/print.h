@@ -15,7 +15,7 @@ void print_table(const struct json *rows, const struct column *columns, size_t c
 char *print_age(const struct json *ms_ago);    /* "3 min" out of milliseconds */
 char *print_since(const struct json *wall_ms); /* "3 min ago" out of a time */
 char *print_list(const struct json *array);    /* "a, b" */
-char *print_scopes(const struct json *array); /* "read, write": without the common "operator." */
+char *print_scopes(const struct json *array);  /* "read, write": without the common "operator." */
 char *print_yes(const struct json *boolean);   /* "yes" or "" */
 /* The payload, for --json: one line. */
 void print_json(const struct json *payload);

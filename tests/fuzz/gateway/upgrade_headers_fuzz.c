@@ -24,9 +24,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *at = (const char *)data, *end = at + size;
     CLEAN(mem_free)
-    char *host = line(&at, end),
-         *origin = line(&at, end), *xff = line(&at, end), *xfh = line(&at, end),
-         *xfp = line(&at, end), *proxies = line(&at, end), *origins = line(&at, end);
+    char *host = line(&at, end), *origin = line(&at, end), *xff = line(&at, end),
+         *xfh = line(&at, end), *xfp = line(&at, end), *proxies = line(&at, end),
+         *origins = line(&at, end);
     CLEAN(json_free)
     struct json *ranges = proxies ? json_parse(proxies, strlen(proxies), NULL) : NULL;
     CLEAN(json_free)
