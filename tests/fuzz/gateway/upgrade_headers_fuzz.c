@@ -62,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(!ingress.direct || ingress.loopback);
     require(ingress.browser == (origin != NULL));
     if (origin && !allowed && !facts.forwarded) {
-        require(host && strncmp(origin, "http://", 7) == 0 && strcasecmp(origin + 7, host) == 0);
+        require(host && strncasecmp(origin, "http://", 7) == 0 &&
+                strcasecmp(origin + 7, host) == 0);
     }
     return 0;
 }
