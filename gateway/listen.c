@@ -26,6 +26,7 @@ static struct ws_server_config base_config(struct gateway *gw)
         .upgrade = conns_upgrade,
         .open = conns_open,
         .http = http_route,
+        .make_room = conns_make_room,
         .tls_certificate = tls ? config_str(gw->config, KNOB_tls_cert) : NULL,
         .tls_key = tls ? config_str(gw->config, KNOB_tls_key) : NULL,
         .message_max = CONN_PREAUTH_MAX,

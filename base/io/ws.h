@@ -67,6 +67,8 @@ struct ws_server_config {
     void (*open)(void *arg, struct ws *ws, const struct ws_request *request,
                  const struct ws_events **ret_events, void **ret_arg);
     void (*http)(void *arg, struct http_exchange *x); /* NULL: 404 */
+    /* Out of descriptors: end a connection that is of no use yet. False: there is none. NULL ok. */
+    bool (*make_room)(void *arg);
 
     const char *host;      /* "127.0.0.1", "::1", "0.0.0.0"; NULL with unix_path */
     int port;              /* 0: any free one */
@@ -75,7 +77,7 @@ struct ws_server_config {
     const char *tls_certificate, *tls_key; /* files; NULL: plain */
     size_t message_max; /* inbound message ceiling once ws_set_message_max was not called */
     size_t output_max;  /* bytes queued per connection; see ws_send */
-    int half_open_max;  /* connections that have not finished the HTTP head */
+    int half_open_max; /* connections that wait for a request head; one more: the oldest is dropped */
     int64_t head_timeout_ms;
     size_t http_body_max;
 };

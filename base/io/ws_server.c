@@ -3,8 +3,8 @@
  *
  * The path: the listening socket is ours; an accepted descriptor is handed to lws with a ws_half
  * behind it; the head arrives or the deadline does; a plain request goes to ws_http.c, an upgrade
- * turns the half into a ws. When too many wait for their head, accepting rests and the kernel's
- * backlog holds the others. */
+ * turns the half into a ws. When too many wait for their head the oldest of them makes room: a crowd
+ * that says nothing never keeps out who speaks. */
 #include "base/io/ws_internal.h"
 
 #include "base/mem.h"
@@ -27,8 +27,7 @@
 
 static void set_accepting(struct ws_server *server)
 {
-    bool want = server->fd >= 0 && server->half_open < server->config.half_open_max &&
-                !timer_running(&server->retry);
+    bool want = server->fd >= 0 && !timer_running(&server->retry);
 
     if (!server->watch || want == server->accepting)
         return;
@@ -44,10 +43,16 @@ static void on_half_deadline(void *arg)
     ws_half_free(half);
 }
 
+static void half_waits(struct ws_half *half, int64_t limit_ms)
+{
+    half->server->half_open += !half->waiting;
+    half->waiting = true;
+    timer_start(half->server->loop, &half->deadline, limit_ms, 0, on_half_deadline, half);
+}
+
 void ws_half_waits(struct ws_half *half)
 {
-    timer_start(half->server->loop, &half->deadline,
-                KEEP_ALIVE_MS + half->server->config.head_timeout_ms, 0, on_half_deadline, half);
+    half_waits(half, KEEP_ALIVE_MS + half->server->config.head_timeout_ms);
 }
 
 void ws_half_has_head(struct ws_half *half)
@@ -57,7 +62,6 @@ void ws_half_has_head(struct ws_half *half)
         return;
     half->waiting = false;
     half->server->half_open--;
-    set_accepting(half->server);
 }
 
 void ws_half_free(struct ws_half *half)
@@ -100,11 +104,28 @@ static struct ws_half *half_new(struct ws_server *server, int fd)
     if (half->next)
         half->next->link = &half->next;
     server->halves = half;
-    half->waiting = true;
-    server->half_open++;
-    timer_start(server->loop, &half->deadline, server->config.head_timeout_ms, 0, on_half_deadline,
-                half);
+    half_waits(half, server->config.head_timeout_ms);
     return half;
+}
+
+/* The newest stand first in the list. False: nobody waits for a head. */
+static bool drop_oldest_waiting(struct ws_server *server)
+{
+    struct ws_half *oldest = NULL;
+
+    for (struct ws_half *half = server->halves; half; half = half->next)
+        if (half->waiting)
+            oldest = half;
+    if (oldest)
+        ws_half_free(oldest);
+    return oldest != NULL;
+}
+
+static bool make_room(struct ws_server *server)
+{
+    const struct ws_server_config *config = &server->config;
+
+    return (config->make_room && config->make_room(config->arg)) || drop_oldest_waiting(server);
 }
 
 static void adopt(struct ws_server *server, int fd)
@@ -144,12 +165,14 @@ static void on_acceptable(void *arg, int events)
         if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
             continue;
         if (fd < 0) {
-            if (errno != EAGAIN) /* out of descriptors: do not spin on the backlog */
+            /* Out of descriptors: an idler's will do; else do not spin on the backlog. */
+            if (errno != EAGAIN && !make_room(server))
                 timer_start(server->loop, &server->retry, RETRY_MS, 0, on_retry, server);
             break;
         }
+        if (server->half_open >= server->config.half_open_max)
+            drop_oldest_waiting(server);
         adopt(server, fd);
-        set_accepting(server);
     }
     set_accepting(server);
 }

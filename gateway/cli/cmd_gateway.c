@@ -17,10 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SECRET_MAX 4096
+#define SECRET_MAX         4096
+#define DESCRIPTORS_WANTED 8192
 
 enum {
     OPTION_PORT = 1000,
@@ -186,6 +188,18 @@ static int serve(struct gateway *gw, bool log_json)
     return CLI_OK;
 }
 
+/* Every connection is a descriptor; the usual 1,024 would be fewer than we take. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS_WANTED)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_debug("the limit of open files stays as it is: %s", strerror(errno));
+}
+
 int cmd_gateway(int argc, char **argv)
 {
     struct input input = {.gateway = {.port = -1, .config_path = getenv("CULVERT_CONFIG")}};
@@ -193,6 +207,7 @@ int cmd_gateway(int argc, char **argv)
     struct fault fault = {0};
 
     umask(077);
+    raise_descriptor_limit();
     argp_parse(&argp, argc, argv, 0, NULL, &input);
     input.gateway.token = input.token;
     int r = gateway_start(&input.gateway, &gw, &fault);

@@ -12,7 +12,7 @@ struct conns;
 DEFINE_ID(conn_id);
 
 #define CONN_MAGIC          0x636f6e6eu
-#define CONN_HALF_OPEN_MAX  512      /* connections before hello-ok, per process; one more: 1013 */
+#define CONN_HALF_OPEN_MAX  512      /* before hello-ok; one more: the oldest silent one goes */
 #define CONN_MAX            8192     /* connections in all; one more is refused with 503 */
 #define CONN_PREAUTH_MAX    65536    /* bytes of one message before hello-ok; protocol.md 1.3 */
 #define CONN_MESSAGE_MAX    26214400 /* policy.maxPayload, v4 */
@@ -70,6 +70,8 @@ struct conns *conns_free(struct conns *conns); /* every connection must be close
 int conns_upgrade(void *gw, const struct ws_request *request);
 void conns_open(void *gw, struct ws *ws, const struct ws_request *request,
                 const struct ws_events **ret_events, void **ret_arg);
+/* Drops the oldest handshake that says nothing, or waits out a penalty. False: there is none. */
+bool conns_make_room(void *gw);
 
 struct conn *conn_find(struct gateway *gw, conn_id id); /* NULL: already gone */
 size_t conn_count(const struct gateway *gw);   /* all there are, also half-open and closing ones */

@@ -281,6 +281,37 @@ static bool address_is_full(struct conns *conns, const struct ingress *ingress)
     return same >= CONN_HALF_OPEN_ADDRESS_MAX;
 }
 
+/* Who has said nothing for longest makes room, then who waits out the penalty of a wrong guess: neither
+ * keeps a client out that speaks. */
+bool conns_make_room(void *arg)
+{
+    const struct gateway *gw = arg;
+    struct conn *silent = NULL, *guesser = NULL;
+
+    for (struct conn *c = gw->conns->first; c && !silent; c = c->next) {
+        if (c->state == CONN_OPENED)
+            silent = c;
+        else if (c->state == CONN_CHECKING && !guesser && timer_running(&c->handshake->delay))
+            guesser = c;
+    }
+    struct conn *victim = silent ? silent : guesser;
+    if (!victim)
+        return false;
+    log_debug("%s: dropped before hello, others came", victim->uuid);
+    ws_abort(victim->ws);
+    conn_enter(victim, CONN_CLOSING);
+    return true;
+}
+
+static bool is_full(struct gateway *gw, const struct ingress *ingress)
+{
+    struct conns *conns = gw->conns;
+
+    if (conns->count >= CONN_MAX || address_is_full(conns, ingress))
+        return true;
+    return conns->half_open >= CONN_HALF_OPEN_MAX && !conns_make_room(gw);
+}
+
 static struct conn *conn_new(struct gateway *gw, struct ws *ws, const struct ingress *ingress)
 {
     struct conn *conn = NEW(struct conn);
@@ -302,8 +333,7 @@ static void open_conn(struct gateway *gw, struct ws *ws, const struct ws_request
     struct ingress ingress = {0};
     const char *why = NULL;
     int refused = ingress_judge(facts, &ingress, &why);
-    bool full = conns->count >= CONN_MAX || conns->half_open >= CONN_HALF_OPEN_MAX ||
-                address_is_full(conns, &ingress);
+    bool full = !refused && is_full(gw, &ingress);
     struct conn *conn = conn_new(gw, ws, &ingress);
 
     conn->handshake = handshake_new(conn, request, &ingress);

@@ -174,6 +174,14 @@ static struct ws *stand_at_the_door(struct rig *rig, const char *from)
     return theirs;
 }
 
+static conn_id conn_oldest_at_the_door(struct gateway *gw)
+{
+    conn_each (c, gw)
+        if (c->state == CONN_OPENED)
+            return c->id;
+    return (conn_id){0};
+}
+
 T(unfinished_handshakes_have_a_ceiling_and_an_address_its_share)
 {
     struct rig *rig = rig_new(NULL);
@@ -196,8 +204,14 @@ T(unfinished_handshakes_have_a_ceiling_and_an_address_its_share)
         if (conn_find(rig->gw, conn_newest(rig->gw))->state == CONN_OPENED)
             crowd->ws[count++] = ws;
     }
+    /* Full: the oldest that says nothing makes room for who comes, and who speaks gets in. */
+    conn_id oldest = conn_oldest_at_the_door(rig->gw);
     stand_at_the_door(rig, "192.0.2.77");
-    t_eq(conn_find(rig->gw, conn_newest(rig->gw))->state, CONN_CLOSING);
+    t_eq(conn_find(rig->gw, conn_newest(rig->gw))->state, CONN_OPENED);
+    t_ok(conn_oldest_at_the_door(rig->gw).v > oldest.v);
+    v = visitor_new(rig, "192.0.2.78");
+    t_json(visitor_hello(v, "{" V4 CLI "," TOKEN "}", NULL), "{'ok':true}");
+    visitor_free(v);
     rig_advance(rig, CONN_HANDSHAKE_MS + 5000); /* all of them are late */
     t_eq(conn_count(rig->gw), 0);
     mem_free(crowd);
