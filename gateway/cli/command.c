@@ -36,7 +36,9 @@ void command_parse(struct command_input *input, int argc, char **argv, const cha
                    const char *doc)
 {
     struct argp_option options[OPTIONS_MAX + 1] = {0};
-    struct argp argp = {.options = options,
+    // glibc's --help leaks the list of a command that gives an empty one.
+    bool any = input->options && input->options[0].name;
+    struct argp argp = {.options = any ? options : NULL,
                         .parser = parse,
                         .args_doc = words_doc,
                         .doc = doc,

@@ -15,8 +15,8 @@ export function tool(name, from) {
     return found;
 }
 
-export function must(program, args) {
-    const { status, stderr, error } = spawnSync(program, args, { encoding: "utf8", stdio: ["ignore", "ignore", "pipe"] });
+export function must(program, args, options = {}) {
+    const { status, stderr, error } = spawnSync(program, args, { ...options, encoding: "utf8", stdio: ["ignore", "ignore", "pipe"] });
     if (status !== 0) throw new Skip(`${program} ${args[0]}: ${error?.message ?? stderr.trim()}`);
 }
 

@@ -5,7 +5,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { Skip, jsonOf } from "../kit/scenario.mjs";
 import { connect, newDevice } from "../kit/raw.mjs";
-import { chooseUser, culvertFor, folderFor, freePort, programFor, serve, startSshd, tool } from "./rig.mjs";
+import { chooseUser, culvertFor, folderFor, freePort, must, programFor, serve, startSshd, tool } from "./rig.mjs";
 
 const tcp = (port) => `ws://127.0.0.1:${port}`;
 const unix = (file) => `unix:${file}`;
@@ -226,5 +226,6 @@ async function nodeProxy(rig, to) {
 function namespace(user) {
     const unshare = tool("unshare", "util-linux");
     const words = process.getuid() !== 0 || user.uid !== 0 ? [unshare, "--user", "--map-current-user", "--pid", "--fork"] : [unshare, "--pid", "--fork"];
+    must(words[0], [...words.slice(1), "true"], { uid: user.uid, gid: user.gid }); // a container or a chroot may refuse
     return words;
 }
