@@ -44,6 +44,8 @@ def ask(port, request, event=None):
         frame = client.receive()
         if frame.get("event") == event if event else frame.get("type") == "res" and frame.get("id") == "1":
             client.close()
+            if frame.get("ok") is False:
+                raise RuntimeError(f"the gateway refused: {frame['error']['message']}")
             return json.dumps(frame, separators=(",", ":"))
 
 
