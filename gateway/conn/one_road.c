@@ -24,9 +24,11 @@
 
 /* ---- programs by name ---- */
 
-/* Forwarders whose other end need not be a socket we can see. */
-static const char *const carriers[] = {"sshd",     "sshd-session", "sshd-auth", "ssh", "tailscaled",
-                                       "dropbear", "dbclient",     "autossh",   NULL};
+/* Forwarders whose other end need not be a socket we can see: `ssh host nc 127.0.0.1 18789`. */
+static const char *const carriers[] = {
+    "sshd",       "sshd-session",   "sshd-auth", "ssh",     "tailscaled", "dropbear",
+    "dbclient",   "autossh",        "socat",     "nc",      "netcat",     "ncat",
+    "nc.openbsd", "nc.traditional", "websocat",  "busybox", NULL};
 static const char *const browsers[] = {"chrome",
                                        "chromium",
                                        "chromium-browser",

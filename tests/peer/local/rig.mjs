@@ -116,10 +116,11 @@ export async function startSshd(scenario, user) {
         BatchMode: "yes", IdentitiesOnly: "yes", IdentityAgent: "none", UserKnownHostsFile: at("known"), StrictHostKeyChecking: "yes",
         ExitOnForwardFailure: "yes", LogLevel: "INFO",
     }).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
+    const to = [...options, "-i", at("key"), "-p", String(port), `${user.name}@127.0.0.1`];
     return {
+        command: [ssh, "-F", "/dev/null", ...to],
         forward: (what, forwarding, ready) => {
-            const args = ["-F", "/dev/null", "-N", "-i", at("key"), ...options, ...forwarding, "-p", String(port), `${user.name}@127.0.0.1`];
-            return serve(scenario, what, ssh, args, { at: ready, user }).catch((error) => {
+            return serve(scenario, what, ssh, ["-F", "/dev/null", "-N", ...forwarding, ...to], { at: ready, user }).catch((error) => {
                 const refused = /User \S+ not allowed because.*/.exec(server.log)?.[0];
                 if (refused) throw new Skip(`sshd: ${refused}`);
                 throw new Error(`${error.message}\nsshd said:\n${server.log}`);

@@ -28,6 +28,8 @@ const ROADS = [
     { name: "ssh -L socket to gateway.sock", why: /\(sshd.*\)|no process we can see/, open: (rig) => sshNear(rig, "L", "socket", rig.socket) },
     { name: "ssh -R port to port", why: /\(ssh\)/, open: (rig) => sshNear(rig, "R", "port", rig.port) },
     { name: "ssh -R port to gateway.sock", why: /\(ssh\)/, open: (rig) => sshNear(rig, "R", "port", rig.socket) },
+    { name: "ssh that runs socat to the port", why: /\(socat/, open: (rig) => sshRuns(rig, `TCP:127.0.0.1:${rig.port}`) },
+    { name: "ssh that runs socat to gateway.sock", why: /\(socat/, open: (rig) => sshRuns(rig, `UNIX-CONNECT:${rig.socket}`) },
 
     { name: "socat, port to port", why: /\(socat/, open: (rig) => socat(rig, "port", `TCP:127.0.0.1:${rig.port}`) },
     { name: "socat, port to gateway.sock", why: /\(socat/, open: (rig) => socat(rig, "port", `UNIX-CONNECT:${rig.socket}`) },
@@ -176,6 +178,13 @@ async function sshNear(rig, letter, kind, to) {
     const far = typeof to === "number" ? `127.0.0.1:${to}` : to;
     await sshd.forward(`ssh -${letter}`, [`-${letter}`, `${from}:${far}`], near.at);
     return { url: near.url };
+}
+
+// As a ProxyCommand does it: what carries the bytes at the far end has pipes and one socket.
+async function sshRuns(rig, to) {
+    const sshd = await rig.ssh();
+    const words = [...sshd.command, tool("socat", "socat"), "STDIO", to].join(" ");
+    return socat(rig, "port", `EXEC:'${words.replaceAll(":", "\\:")}'`);
 }
 
 async function socat(rig, kind, to) {

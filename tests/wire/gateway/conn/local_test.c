@@ -18,7 +18,16 @@
 #include <unistd.h>
 
 /* What the child holds besides its connection to us. */
-enum also { ONLY, LISTENS, LISTENS_UNIX, CONNECTED_ELSEWHERE, UDP, TWICE_TO_US, UNIX_PAIR };
+enum also {
+    ONLY,
+    LISTENS,
+    LISTENS_UNIX,
+    ACCEPTED_UNIX,
+    CONNECTED_ELSEWHERE,
+    UDP,
+    TWICE_TO_US,
+    UNIX_PAIR
+};
 
 struct stage {
     struct loop *loop;
@@ -66,11 +75,13 @@ static void child_run(const struct stage *s, enum also also)
     bool ok = fd >= 0;
     if (also == LISTENS)
         ok = ok && listen_tcp(&mine) >= 0;
-    if (also == LISTENS_UNIX) {
+    if (also == LISTENS_UNIX || also == ACCEPTED_UNIX) {
         int l = socket(AF_UNIX, SOCK_STREAM, 0);
         snprintf(path.sun_path + 1, sizeof(path.sun_path) - 1, "culvert-local-test-%d",
                  (int)getpid());
         ok = ok && bind(l, (struct sockaddr *)&path, sizeof(path)) == 0 && listen(l, 1) == 0;
+        if (also == ACCEPTED_UNIX) /* the listening socket is closed, as forking relays do */
+            ok = ok && connect_unix(&path) >= 0 && accept(l, NULL, NULL) >= 0 && close(l) == 0;
     }
     if (also == CONNECTED_ELSEWHERE)
         ok = ok && connect_tcp(&s->elsewhere_address) >= 0;
@@ -197,6 +208,8 @@ T(another_road_is_not)
     expect(false, LISTENS, false, "listening socket");
     expect(true, LISTENS, false, "listening socket");
     expect(false, LISTENS_UNIX, false, "listening socket");
+    expect(false, ACCEPTED_UNIX, false, "others come in by");
+    expect(true, ACCEPTED_UNIX, false, "others come in by");
     expect(false, CONNECTED_ELSEWHERE, false, "another network connection");
     expect(true, CONNECTED_ELSEWHERE, false, "another network connection");
     expect(false, UDP, false, "another network connection");
@@ -277,7 +290,8 @@ T(an_asker_may_leave)
 
 T(names)
 {
-    static const char *const carriers[] = {"sshd", "sshd-session", "ssh", "tailscaled"};
+    static const char *const carriers[] = {"sshd",       "sshd-session", "ssh",
+                                           "tailscaled", "socat",        "nc"};
 
     for (size_t i = 0; i < COUNT(carriers); i++)
         t_ok(one_road_is_carrier(carriers[i]));
