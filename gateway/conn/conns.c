@@ -168,19 +168,21 @@ void conns_beat_stop(struct conn *conn)
 
 /* ---- ceilings of the whole process: the slowest goes first ---- */
 
+/* Also one that is closing: its queue stays until the peer has taken it. Who holds nothing is let be. */
 static void drop_biggest(struct conns *conns, size_t (*size)(const struct ws *ws), const char *what)
 {
     struct conn *biggest = NULL;
 
     for (struct conn *c = conns->first; c; c = c->next)
-        if (c->state != CONN_CLOSING && (!biggest || size(c->ws) > size(biggest->ws)))
+        if (size(c->ws) > (biggest ? size(biggest->ws) : 0))
             biggest = c;
     if (!biggest)
         return;
     log_warn("%s: dropped, %zu bytes of %s while the process is at its ceiling", biggest->uuid,
              size(biggest->ws), what);
     ws_abort(biggest->ws);
-    conn_enter(biggest, CONN_CLOSING);
+    if (biggest->state != CONN_CLOSING)
+        conn_enter(biggest, CONN_CLOSING);
 }
 
 void conns_relieve(struct gateway *gw)
