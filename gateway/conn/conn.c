@@ -257,6 +257,7 @@ static void enter_closing(struct conn *conn)
         timer_stop(conn->gw->loop, &conn->handshake->deadline);
         timer_stop(conn->gw->loop, &conn->handshake->delay);
         op_drop(&conn->handshake->op);
+        handshake_forget(conn->handshake);
     }
     conns_beat_stop(conn);
 }

@@ -52,6 +52,21 @@ struct conn_handshake *handshake_new(struct conn *conn, const struct ws_request 
     return h;
 }
 
+void handshake_forget(struct conn_handshake *h)
+{
+    while (h->held) {
+        struct held_frame *held = h->held;
+        h->held = held->next;
+        mem_free(held);
+    }
+    h->held_tail = &h->held;
+    h->held_count = 0;
+    h->held_bytes = 0;
+    h->params = (struct connect_params){0};
+    h->asker = (struct pairing_asker){0};
+    h->tree = json_free(h->tree);
+}
+
 struct conn_handshake *handshake_free(struct conn_handshake *h)
 {
     if (!h)
@@ -59,14 +74,10 @@ struct conn_handshake *handshake_free(struct conn_handshake *h)
     timer_stop(h->op.loop, &h->deadline);
     timer_stop(h->op.loop, &h->delay);
     op_drop(&h->op);
-    while (h->held) {
-        struct held_frame *held = h->held;
-        h->held = held->next;
-        mem_free(held);
-    }
+    handshake_forget(h);
+    buf_done(&h->answer);
     mem_free(h->proxy_user);
     mem_free(h->request_id);
-    json_free(h->tree);
     return mem_wipe_free(h, sizeof(*h));
 }
 
@@ -315,13 +326,16 @@ static scope_set granted(struct conn *conn, const struct conn_handshake *h)
     return h->role == ROLE_OPERATOR ? h->asked & scope_effective(carried, 4) : SCOPE_NONE;
 }
 
-/* Removed, revoked or narrowed while the commit ran: no socket may slip through. */
+/* Removed, revoked, rotated or narrowed while the scan or the commit ran: no socket may slip through. */
 static bool still_welcome(struct conn *conn, const struct conn_handshake *h)
 {
     const struct device *device = device_find(conn->gw, h->key.id);
     const struct device_token *token = device ? device_token_of(device, h->role) : NULL;
 
-    return token && !token->revoked_at && pairing_need_of(conn->gw, &h->asker) == PAIRING_NONE;
+    if (!token || token->revoked_at || pairing_need_of(conn->gw, &h->asker) != PAIRING_NONE)
+        return false;
+    return !h->by_device_token || pairing_verify(conn->gw, h->key.id, h->role,
+                                                 handshake_shown_token(h), h->asked) == TOKEN_GOOD;
 }
 
 static void admit(struct conn *conn)

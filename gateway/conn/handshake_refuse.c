@@ -18,7 +18,8 @@ static bool has_other_way(struct conn *conn, const struct conn_handshake *h)
            !(h->params.auth.device_token && h->params.auth.device_token[0]);
 }
 
-static void answer_refusal(struct conn *conn, enum refusal_kind kind)
+/* The whole answer, made at once: while it waits nothing of what the peer said is kept. */
+static void compose(struct conn *conn, enum refusal_kind kind)
 {
     struct conn_handshake *h = conn->handshake;
     const struct device *device = h->has_device ? device_find(conn->gw, h->params.device.id) : NULL;
@@ -34,13 +35,10 @@ static void answer_refusal(struct conn *conn, enum refusal_kind kind)
         .approved_scopes = device ? device->scopes : SCOPE_NONE,
         .asked_scopes = h->asked,
     };
-    CLEAN(buf_done) struct buf b;
     struct json_writer w;
-    char reason[512];
-    uint16_t code;
 
-    buf_init(&b, CONN_PREAUTH_MAX * 2);
-    jw_init(&w, &b);
+    buf_init(&h->answer, CONN_PREAUTH_MAX * 2);
+    jw_init(&w, &h->answer);
     jw_object(&w);
     jw_kstr(&w, "type", "res");
     jw_key(&w, "id");
@@ -49,18 +47,19 @@ static void answer_refusal(struct conn *conn, enum refusal_kind kind)
     jw_key(&w, "error");
     refusal_write(kind, &context, &w);
     jw_object_end(&w);
-    if (!b.bad)
-        conn_send(conn, b.data, b.length, NULL);
-    refusal_close(kind, &context, &code, reason, sizeof(reason));
-    log_info("%s refused: %s", conn->uuid, reason);
-    conn_close(conn, code, reason);
+    refusal_close(kind, &context, &h->close_code, h->close_reason, sizeof(h->close_reason));
+    handshake_forget(h);
 }
 
-static void on_delayed(void *arg)
+static void say(void *arg)
 {
     struct conn *conn = arg;
+    struct conn_handshake *h = conn->handshake;
 
-    answer_refusal(conn, conn->handshake->refusal);
+    if (!h->answer.bad)
+        conn_send(conn, h->answer.data, h->answer.length, NULL);
+    log_info("%s refused: %s", conn->uuid, h->close_reason);
+    conn_close(conn, h->close_code, h->close_reason);
 }
 
 /* Guesses are counted; on this host their answer waits, because nobody here can be locked out. */
@@ -71,10 +70,9 @@ void handshake_refuse(struct conn *conn, enum refusal_kind kind)
 
     if (auth_was_guess(kind))
         delay_ms = limit_auth_failed(conn->gw, h->ingress.rate_key, h->ingress.exempt);
-    if (delay_ms <= 0) {
-        answer_refusal(conn, kind);
-        return;
-    }
-    h->refusal = kind;
-    timer_start(conn->gw->loop, &h->delay, delay_ms, 0, on_delayed, conn);
+    compose(conn, kind);
+    if (delay_ms > 0)
+        timer_start(conn->gw->loop, &h->delay, delay_ms, 0, say, conn);
+    else
+        say(conn);
 }

@@ -83,11 +83,18 @@ static enum refusal_kind step_proof(struct conn *conn, struct conn_handshake *h)
                                  loop_wall(conn->gw->loop), &h->key)];
 }
 
-/* The device's own token: what v4 names deviceToken, or whatever a client put in the token field. */
-static enum refusal_kind try_device_token(struct conn *conn, struct conn_handshake *h)
+/* What v4 names deviceToken, or whatever a client put in the token field. */
+const char *handshake_shown_token(const struct conn_handshake *h)
 {
     const char *named = h->params.auth.device_token;
-    const char *token = is_set(named) ? named : h->params.auth.token;
+
+    return is_set(named) ? named : h->params.auth.token;
+}
+
+/* The device's own token. */
+static enum refusal_kind try_device_token(struct conn *conn, struct conn_handshake *h)
+{
+    const char *token = handshake_shown_token(h);
     enum token_verdict verdict = TOKEN_WRONG;
 
     if (h->has_device && is_set(token))

@@ -102,13 +102,9 @@ static void write_snapshot(struct conn *conn, struct json_writer *w)
 /* The token the client keeps: the fresh one, or the one it has just shown. */
 static const char *token_to_keep(const struct conn_handshake *h)
 {
-    const struct connect_auth *auth = &h->params.auth;
-
     if (h->device_token[0])
         return h->device_token;
-    if (!h->by_device_token)
-        return NULL;
-    return auth->device_token && auth->device_token[0] ? auth->device_token : auth->token;
+    return h->by_device_token ? handshake_shown_token(h) : NULL;
 }
 
 /* The published schema allows nothing else here; `method`, which the reference adds, is not in it. */

@@ -50,8 +50,10 @@ struct conn_handshake {
 
     struct op op;       /* the local test, then the commit */
     struct timer delay; /* a wrong credential on this host waits for its answer */
-    enum refusal_kind refusal;
     char reason[FAULT_TEXT_MAX];
+    struct buf answer; /* of a refusal, ready to be said */
+    uint16_t close_code;
+    char close_reason[512];
 
     struct held_frame *held, **held_tail;
     unsigned held_count;
@@ -62,11 +64,15 @@ struct conn_handshake {
 struct conn_handshake *handshake_new(struct conn *conn, const struct ws_request *request,
                                      const struct ingress *ingress);
 struct conn_handshake *handshake_free(struct conn_handshake *handshake);
+/* Lets go of everything the peer said, and of the frames held back: it lingers, its megabytes do not. */
+void handshake_forget(struct conn_handshake *handshake);
 /* The first message. Ends in conn_opened or a refusal, now or later. */
 void handshake_start(struct conn *conn, const char *text, size_t length);
 
 /* handshake_steps.c: why not, or REFUSAL_NONE and everything the steps find out. */
 enum refusal_kind handshake_steps(struct conn *conn, struct conn_handshake *h);
+/* What the client showed as its device token; NULL: nothing. */
+const char *handshake_shown_token(const struct conn_handshake *h);
 
 /* handshake_refuse.c: answer and close, perhaps after a delay. */
 void handshake_refuse(struct conn *conn, enum refusal_kind kind);
