@@ -66,18 +66,23 @@ static void write_store(struct gateway *gw, struct json_writer *w)
     jw_object_end(w);
 }
 
+static int64_t cpu_used_ms(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+}
+
 /* The measure since the last summary; protocol.schema.json Snapshot.health.eventLoop. */
 static void write_loop(struct health *health, struct json_writer *w)
 {
     struct loop_delay delay;
-    struct rusage usage;
-    int64_t now = loop_now(health->gw->loop);
+    int64_t now = loop_now(health->gw->loop), cpu_ms = cpu_used_ms();
     double interval = (double)(now > health->measured_at ? now - health->measured_at : 1);
 
     loop_delay_take(health->gw->loop, &delay);
-    getrusage(RUSAGE_SELF, &usage);
-    int64_t cpu_ms = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
-                     (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
     bool slow = delay.p99_us > HEALTH_SLOW_US;
 
     jw_kobject(w, "eventLoop");
@@ -154,6 +159,8 @@ struct health *health_new(struct gateway *gw)
     struct health *health = NEW(struct health);
 
     health->gw = gw;
+    health->measured_at = loop_now(gw->loop);
+    health->measured_cpu_ms = cpu_used_ms();
     timer_start(gw->loop, &health->refresh, HEALTH_REFRESH_MS, HEALTH_REFRESH_MS, on_refresh,
                 health);
     return health;

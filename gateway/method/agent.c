@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "gateway/gateway.h"
 #include "gateway/method/call.h"
+#include "gateway/method/chat.h"
 #include "gateway/method/keys.h"
 #include "gateway/method/method.h"
 #include "gateway/session/attachment.h"
@@ -24,13 +25,6 @@ struct agent_params {
     const struct json *attachments;
     int64_t timeout_s;
 };
-static const struct field attachment_rows[] = {
-    R_STR("type", OPTIONAL),
-    R_STR("mimeType", OPTIONAL),
-    R_STR("fileName", OPTIONAL),
-    R_ANY("content", OPTIONAL),
-    F_END,
-};
 static const struct field agent_params_fields[] = {
     K_STR(agent_params, "message", message, REQUIRED | FIELD_NONEMPTY, MESSAGE_CAP),
     K_STR(agent_params, "agentId", agent_id, FIELD_NONEMPTY, 128),
@@ -43,11 +37,37 @@ static const struct field agent_params_fields[] = {
     K_STR(agent_params, "idempotencyKey", run_id, REQUIRED | FIELD_NONEMPTY, TURN_RUN_ID_MAX),
     F_END,
 };
+static const struct field payload_rows[] = {R_STR("text", REQUIRED), R_ANY("mediaUrl", OPTIONAL),
+                                            F_END};
+static const struct field agent_meta_rows[] = {
+    R_STR("sessionId", REQUIRED),
+    R_STR("provider", OPTIONAL),
+    R_STR("model", OPTIONAL),
+    R_ANY("usage", OPTIONAL),
+    F_END,
+};
+static const struct field meta_rows[] = {
+    R_INT("durationMs", REQUIRED),
+    R_OBJECT("agentMeta", REQUIRED, agent_meta_rows),
+    R_BOOL("aborted", OPTIONAL),
+    R_STR("stopReason", OPTIONAL),
+    F_END,
+};
+static const struct field result_rows[] = {
+    R_OBJECTS("payloads", REQUIRED, payload_rows),
+    R_OBJECT("meta", REQUIRED, meta_rows),
+    F_END,
+};
 static const struct field agent_reply[] = {
-    R_STR("runId", REQUIRED),      R_STR("status", REQUIRED),
-    R_INT("acceptedAt", OPTIONAL), R_STR("sessionKey", OPTIONAL),
-    R_STR("agentId", OPTIONAL),    R_STR("summary", OPTIONAL),
-    R_ANY("result", OPTIONAL),     F_END,
+    R_STR("runId", REQUIRED),
+    R_STR("status", REQUIRED),
+    R_INT("acceptedAt", OPTIONAL),
+    R_STR("sessionKey", OPTIONAL),
+    R_STR("agentId", OPTIONAL),
+    R_STR("summary", OPTIONAL),
+    R_STR("stopReason", OPTIONAL),
+    R_OBJECT("result", OPTIONAL, result_rows),
+    F_END,
 };
 
 /* ---- answers ---- */
@@ -123,6 +143,7 @@ static int agent_reply_outcome(struct call *call, const struct json *outcome, co
 {
     const char *run_id = json_string(json_get(outcome, "runId"), "");
     const char *status = json_string(json_get(outcome, "status"), "error");
+    bool aborted = strcmp(status, "aborted") == 0;
     struct json_writer *w;
 
     if (strcmp(status, "error") == 0)
@@ -130,9 +151,15 @@ static int agent_reply_outcome(struct call *call, const struct json *outcome, co
     w = call_reply(call);
     jw_object(w);
     jw_kstr(w, "runId", run_id);
-    jw_kstr(w, "status", "ok");
-    jw_kstr(w, "summary", strcmp(status, "ok") == 0 ? "completed" : "aborted");
-    agent_write_result(outcome, text, w);
+    if (aborted && call_version(call) >= 4) { /* no result: the events told the rest (live) */
+        jw_kstr(w, "status", "timeout");
+        jw_kstr(w, "summary", "aborted");
+        jw_ktree(w, "stopReason", json_get(outcome, "stopReason"));
+    } else {
+        jw_kstr(w, "status", "ok");
+        jw_kstr(w, "summary", aborted ? "aborted" : "completed");
+        agent_write_result(outcome, text, w);
+    }
     jw_object_end(w);
     return call_send(call);
 }
@@ -312,6 +339,8 @@ static int agent_run_call(struct call *call, const void *params)
     session = session_find(gw, key);
     if (session && strcmp(session_text(session, "sendPolicy", ""), "deny") == 0)
         return call_fail(call, WIRE_INVALID_REQUEST, "send blocked by session policy");
+    if (session_check_agent(gw, key, &fault) < 0)
+        return call_fail_fault(call, &fault);
     return agent_start(call, p, key);
 }
 

@@ -24,7 +24,7 @@ struct chat_send {
     int64_t timeout_ms;
     bool deliver;
 };
-static const struct field attachment_rows[] = {
+const struct field attachment_rows[] = {
     R_STR("type", OPTIONAL),
     R_STR("mimeType", OPTIONAL),
     R_STR("fileName", OPTIONAL),
@@ -165,7 +165,9 @@ int chat_submit(struct call *call, const struct chat_message *m)
     if (session_canonical(gw, m->session_key, m->agent_id, key, &fault) < 0)
         return call_fail_fault(call, &fault);
     if (m->agent_id && !agent_exists(gw, m->agent_id))
-        return call_fail(call, WIRE_INVALID_REQUEST, "unknown agent id \"%s\"", m->agent_id);
+        return call_fail(call, WIRE_INVALID_REQUEST, "Unknown agent id \"%s\"", m->agent_id);
+    if (m->existing && !session_find(gw, key))
+        return call_fail(call, WIRE_INVALID_REQUEST, "session not found: %s", m->session_key);
     if (strspn(m->message, " \t\r\n") == strlen(m->message) && json_count(m->attachments) == 0)
         return call_fail(call, WIRE_INVALID_REQUEST, "message or attachment required");
     if (command_is_stop(m->message))
@@ -180,6 +182,8 @@ int chat_submit(struct call *call, const struct chat_message *m)
     struct session *session = session_find(gw, key);
     if (session && strcmp(session_text(session, "sendPolicy", ""), "deny") == 0)
         return call_fail(call, WIRE_INVALID_REQUEST, "send blocked by session policy");
+    if (session_check_agent(gw, key, &fault) < 0)
+        return call_fail_fault(call, &fault);
     return chat_start(call, m, key);
 }
 

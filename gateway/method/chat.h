@@ -12,7 +12,9 @@ struct chat_message {
     const char *message, *run_id;
     const struct json *attachments;
     int64_t timeout_ms; /* < 0: as configured */
+    bool existing;      /* refused where no such session is */
 };
+extern const struct field attachment_rows[]; /* what every method takes in `attachments` */
 int chat_submit(struct call *call, const struct chat_message *message);
 
 /* chat_history.c */

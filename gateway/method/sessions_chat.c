@@ -17,12 +17,6 @@
 #define GET_DEFAULT 200
 #define READ_MS     30000
 
-static const struct field attachment_rows[] = {
-    R_STR("mimeType", OPTIONAL),
-    R_STR("fileName", OPTIONAL),
-    R_ANY("content", OPTIONAL),
-    F_END,
-};
 const struct field sessions_send_fields[] = {
     K_STR(sessions_send, "key", key, REQUIRED | FIELD_NONEMPTY, KEY_CAP),
     K_STR(sessions_send, "agentId", agent_id, FIELD_NONEMPTY, 128),
@@ -53,6 +47,7 @@ int sessions_send_run(struct call *call, const void *params)
                                  .run_id = p->run_id ? p->run_id : fresh,
                                  .attachments = p->attachments,
                                  .timeout_ms = p->timeout_ms,
+                                 .existing = true,
                              });
 }
 

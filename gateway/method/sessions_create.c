@@ -7,6 +7,7 @@
 #include "gateway/gateway.h"
 #include "gateway/method/call.h"
 #include "gateway/method/chat.h"
+#include "gateway/session/attachment.h"
 #include "gateway/session/row.h"
 #include "gateway/session/transcript.h"
 #include "gateway/session/turn.h"
@@ -14,12 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct field attachment_rows[] = {
-    R_STR("mimeType", OPTIONAL),
-    R_STR("fileName", OPTIONAL),
-    R_ANY("content", OPTIONAL),
-    F_END,
-};
 const struct field sessions_create_fields[] = {
     K_STR(sessions_create, "key", key, FIELD_NONEMPTY, KEY_CAP),
     K_STR(sessions_create, "agentId", agent_id, FIELD_NONEMPTY, 128),
@@ -49,6 +44,14 @@ struct create {
     struct call *call;
     char key[SESSION_KEY_MAX + 1], run_id[UUID_TEXT];
 };
+
+/* What the first message of the request is; "" when there is none. */
+static const char *create_message(const struct sessions_create *p)
+{
+    const char *message = p->message && *p->message ? p->message : p->task;
+
+    return message ? message : "";
+}
 
 static void create_reply(struct call *call, const char *key, const char *run_id,
                          const struct fault *fault)
@@ -95,8 +98,9 @@ static void create_on_accepted(void *arg, int result, const struct fault *fault)
     mem_free(create);
 }
 
-/* The first message goes in with the session: one batch for both. */
-static int create_with_message(struct call *call, const struct sessions_create *p, const char *key)
+/* The session is there whatever becomes of its first message. */
+static int create_with_message(struct call *call, const struct sessions_create *p, const char *key,
+                               const char *run_id, const char *images)
 {
     static const struct turn_events events = {.accepted = create_on_accepted};
     struct create *create = NEW(struct create);
@@ -104,19 +108,20 @@ static int create_with_message(struct call *call, const struct sessions_create *
 
     create->call = call;
     snprintf(create->key, sizeof(create->key), "%s", key);
-    crypto_uuid(create->run_id);
+    snprintf(create->run_id, sizeof(create->run_id), "%s", run_id);
     if (turn_submit(call_gateway(call),
                     &(struct turn_request){
                         .method = TURN_CHAT,
                         .run_id = create->run_id,
                         .session_key = key,
                         .caller_key = key,
-                        .message = p->message && *p->message ? p->message : p->task,
+                        .message = create_message(p),
+                        .images = images,
                         .timeout_ms = -1,
                     },
                     &events, create, &fault) < 0) {
         mem_free(create);
-        return call_fail_fault(call, &fault);
+        create_reply(call, key, NULL, &fault);
     }
     return 0;
 }
@@ -159,26 +164,84 @@ static int create_key(struct gateway *gw, const struct sessions_create *p,
     return session_canonical(gw, p->key ? p->key : fresh, p->agent_id, key, fault);
 }
 
+/* ---- a repeated idempotencyKey makes no second session ---- */
+
+static char *create_outcome_key(const struct sessions_create *p)
+{
+    return mem_format("create:%s", p->run_id);
+}
+
+static void create_on_repeated(struct call *call, const struct sessions_change *change)
+{
+    create_reply(call, change->key, json_string(json_get(change->detail, "runId"), NULL), NULL);
+}
+
+static bool create_repeated(struct call *call, const struct sessions_create *p)
+{
+    struct gateway *gw = call_gateway(call);
+    CLEAN(mem_free) char *name = p->run_id ? create_outcome_key(p) : NULL;
+    const char *text = name ? store_idempotency_find(gw->store, name) : NULL;
+    struct sessions_change *change;
+
+    if (!text)
+        return false;
+    change = sessions_change_new(call, "", create_on_repeated);
+    change->detail = json_parse(text, strlen(text), NULL);
+    snprintf(change->key, sizeof(change->key), "%s",
+             json_string(json_get(change->detail, "key"), ""));
+    sessions_commit(gw, change, store_batch(gw->store)); /* behind the batch that made it */
+    return true;
+}
+
+static void create_put_outcome(struct gateway *gw, const struct sessions_create *p, const char *key,
+                               const char *run_id, struct store_batch *batch)
+{
+    CLEAN(json_free) struct json *outcome = json_new_object();
+
+    if (!p->run_id)
+        return;
+    json_put(outcome, "key", json_new_string(key));
+    if (run_id)
+        json_put(outcome, "runId", json_new_string(run_id));
+    CLEAN(mem_free) char *name = create_outcome_key(p);
+    CLEAN(mem_free) char *text = json_print(outcome, false);
+    store_idempotency_put(batch, name, text, loop_wall(gw->loop));
+}
+
+/* Everything is checked before anything is made. */
+static int create_check(struct call *call, const struct sessions_create *p,
+                        char key[SESSION_KEY_MAX + 1], char **ret_images, struct fault *fault)
+{
+    struct gateway *gw = call_gateway(call);
+
+    if (p->incognito || p->tool_overrides)
+        return fault_set(fault, -ERR_INVALID, "%s is not supported by this gateway",
+                         p->incognito ? "incognito" : "toolOverrides");
+    if (p->agent_id && !agent_exists(gw, p->agent_id))
+        return fault_set(fault, -ERR_INVALID, "Unknown agent id \"%s\"", p->agent_id);
+    if (create_key(gw, p, key, fault) < 0 || session_check_agent(gw, key, fault) < 0)
+        return fault->code;
+    return attachments_images(p->attachments, ret_images, fault);
+}
+
 int sessions_create_run(struct call *call, const void *params)
 {
     const struct sessions_create *p = params;
     struct gateway *gw = call_gateway(call);
     bool admin = p->incognito || p->exec_node || p->tool_overrides ||
                  (p->permission_mode && strcmp(p->permission_mode, "full") == 0);
-    char key[SESSION_KEY_MAX + 1];
+    CLEAN(mem_free) char *images = NULL;
+    char key[SESSION_KEY_MAX + 1], run_id[UUID_TEXT];
     struct fault fault = {0};
     struct session *session;
     struct store_batch *batch;
-    bool known;
+    bool known, runs = *create_message(p) || json_count(p->attachments) > 0;
 
     if (admin && !call_require(call, SCOPE_ADMIN))
         return 0;
-    if (p->incognito || p->tool_overrides)
-        return call_fail(call, WIRE_INVALID_REQUEST, "%s is not supported by this gateway",
-                         p->incognito ? "incognito" : "toolOverrides");
-    if (p->agent_id && !agent_exists(gw, p->agent_id))
-        return call_fail(call, WIRE_INVALID_REQUEST, "unknown agent id \"%s\"", p->agent_id);
-    if (create_key(gw, p, key, &fault) < 0)
+    if (create_repeated(call, p))
+        return 0;
+    if (create_check(call, p, key, &images, &fault) < 0)
         return call_fail_fault(call, &fault);
     known = session_find(gw, key) != NULL;
     session = session_ensure(gw, key, &fault);
@@ -192,11 +255,13 @@ int sessions_create_run(struct call *call, const void *params)
         store_batch_free(batch);
         return call_fail_fault(call, &fault);
     }
+    crypto_uuid(run_id);
+    create_put_outcome(gw, p, key, runs ? run_id : NULL, batch);
     session_put(gw, session, batch, true);
     row_emit_changed(gw, batch, session, "create", NULL, NULL);
-    if ((p->message && *p->message) || (p->task && *p->task)) {
+    if (runs) {
         store_commit(batch, NULL); /* commits end in order: the turn's batch is behind it */
-        return create_with_message(call, p, key);
+        return create_with_message(call, p, key, run_id, images);
     }
     sessions_commit(gw, sessions_change_new(call, key, create_on_stored), batch);
     return 0;

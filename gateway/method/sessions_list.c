@@ -64,8 +64,7 @@ static bool list_contains(const char *text, const char *part)
 
 static bool list_found(const struct session *s, const char *search)
 {
-    static const char *const names[] = {"displayName", "subject", "derivedTitle", "channel",
-                                        "lastMessagePreview"};
+    static const char *const names[] = {"displayName", "subject", "derivedTitle", "channel"};
 
     if (list_contains(s->key, search) || list_contains(s->label, search) ||
         list_contains(s->session_id, search))

@@ -88,6 +88,8 @@ void turn_run(struct turn *turn)
     stream_started(turn, batch);
     session_set_text(session, "status", "running");
     session_set_number(session, "startedAt", turn->started_at);
+    json_remove(session->entry, "endedAt"); /* of the turn before */
+    json_remove(session->entry, "runtimeMs");
     row_emit_changed(turn->gw, batch, session, NULL, "start", turn->run_id);
     store_commit(batch, NULL);
 

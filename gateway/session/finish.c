@@ -67,8 +67,16 @@ static void turn_count_tokens(const struct turn *turn, struct session *session)
                                (u->output > 0 ? u->output : 0));
 }
 
+/* What sessions.changed calls the end. */
+static const char *turn_phase(const struct turn *turn)
+{
+    return turn->end == TURN_ERROR ? "error" : "end";
+}
+
 static void turn_put_session(struct turn *turn, struct session *session, struct store_batch *batch)
 {
+    const char *told = turn->command && !turn->rest ? turn->command->name : NULL;
+
     session_set_text(session, "status", turn_status(turn));
     session_set_text(session, "lastRunId", turn->run_id);
     session_set_flag(session, "abortedLastRun", turn->end == TURN_ABORTED);
@@ -78,9 +86,7 @@ static void turn_put_session(struct turn *turn, struct session *session, struct 
         session_set_number(session, "runtimeMs", turn->ended_at - turn->started_at);
     turn_count_tokens(turn, session);
     session_put(turn->gw, session, batch, true);
-    row_emit_changed(turn->gw, batch, session,
-                     turn->command && !turn->rest ? turn->command->name : NULL,
-                     turn->command && !turn->rest ? NULL : "end", turn->run_id);
+    row_emit_changed(turn->gw, batch, session, told, told ? NULL : turn_phase(turn), turn->run_id);
 }
 
 static void turn_put_outcome(struct turn *turn, struct store_batch *batch)

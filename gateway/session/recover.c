@@ -107,7 +107,7 @@ static void recover_end(struct turn *turn, struct store_batch *batch)
         session_set_flag(session, "abortedLastRun", true);
         session_set_number(session, "endedAt", turn->ended_at);
         session_put(turn->gw, session, batch, true);
-        row_emit_changed(turn->gw, batch, session, NULL, "end", turn->run_id);
+        row_emit_changed(turn->gw, batch, session, NULL, "error", turn->run_id);
     }
     CLEAN(mem_free) char *key = outcome_key(turn->method, turn->run_id);
     CLEAN(mem_free) char *outcome = outcome_ended(turn);

@@ -23,7 +23,7 @@ void row_write_resolved(struct gateway *gw, const struct session *session, struc
 char *row_store_path(struct gateway *gw) MUSTCHECK;
 
 /* sessions.changed, published when the batch is on disk. reason ("create", "patch", …) or phase
- * ("start", "end"), the other NULL; run_id may be NULL. */
+ * ("start", "end", "error"), the other NULL; run_id may be NULL. */
 void row_emit_changed(struct gateway *gw, struct store_batch *batch, const struct session *session,
                       const char *reason, const char *phase, const char *run_id);
 /* The same for a session that has just been removed. */

@@ -246,6 +246,18 @@ struct session *session_ensure(struct gateway *gw, const char *canonical_key,
     return s;
 }
 
+int session_check_agent(struct gateway *gw, const char *canonical_key, struct fault *reterr_fault)
+{
+    struct key_rules rules = session_rules(gw);
+    char agent[AGENT_ID_MAX + 1];
+
+    key_agent(&rules, canonical_key, agent);
+    if (agent_exists(gw, agent))
+        return 0;
+    return fault_set(reterr_fault, -ERR_INVALID, "Agent \"%s\" no longer exists in configuration",
+                     agent);
+}
+
 void session_put(struct gateway *gw, struct session *s, struct store_batch *batch, bool touch)
 {
     CLEAN(mem_free) char *entry = json_print(s->entry, false);
@@ -278,8 +290,9 @@ void session_remove(struct gateway *gw, struct session *s, struct store_batch *b
 void session_renew(struct gateway *gw, struct session *s)
 {
     static const char *const gone[] = {
-        "derivedTitle",   "lastMessagePreview", "systemSent", "firstSeq",
-        "abortedLastRun", "lastRunId",          "startedAt",  "endedAt"};
+        "derivedTitle", "lastMessagePreview", "lastInteractionAt", "systemSent", "abortedLastRun",
+        "status",       "lastRunId",          "startedAt",         "endedAt",    "runtimeMs",
+        "firstSeq"};
     static const char *const zero[] = {"inputTokens", "outputTokens", "totalTokens",
                                        "compactionCount"};
 

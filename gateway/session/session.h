@@ -58,6 +58,9 @@ struct session *session_by_label(struct gateway *gw, const char *label); /* NULL
 /* Finds or makes it (a fresh id, not yet written: session_put). NULL with a fault when full. */
 struct session *session_ensure(struct gateway *gw, const char *canonical_key,
                                struct fault *reterr_fault);
+/* A session that runs turns needs an agent: -ERR_INVALID with a fault when the configuration has none of
+ * that name (any more). What was said there can be read all the same. */
+int session_check_agent(struct gateway *gw, const char *canonical_key, struct fault *reterr_fault);
 /* Into the batch, with updated_at now when touch. */
 void session_put(struct gateway *gw, struct session *session, struct store_batch *batch,
                  bool touch);
