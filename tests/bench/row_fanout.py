@@ -1,24 +1,20 @@
 """One event to every connection: chat.inject puts a message into a session and every reader is told, after
 the commit. The floor writes the same bytes to as many connections and commits nothing."""
 import json
-import time
 
 from bench import row
 from load import ask, compare, floor, load
 
 BAR, WINDOW = 0.7, 16
+CREATE = json.dumps({"type": "req", "id": "1", "method": "sessions.create", "params": {"key": "main"}})
 REQUEST = json.dumps({"type": "req", "id": "1", "method": "chat.inject",
                       "params": {"sessionKey": "main", "message": "What a fine day to measure something."}})
-# A session comes into being with its first turn.
-BEGIN = json.dumps({"type": "req", "id": "1", "method": "chat.send",
-                    "params": {"sessionKey": "main", "message": "Hello.", "idempotencyKey": "bench"}})
 
 
 def rows(bench):
     for connections in (100, 1000):
         with bench.gateway() as gateway:
-            ask(gateway.port, BEGIN)
-            time.sleep(1)
+            ask(gateway.port, CREATE)
             event = ask(gateway.port, REQUEST, event="chat")
             answer = ask(gateway.port, REQUEST)
             with floor(bench, answer, "--event", event) as bare:

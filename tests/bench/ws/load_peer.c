@@ -176,13 +176,17 @@ static size_t frame_at(const char *data, size_t length, const char **ret, size_t
     return at + size;
 }
 
+static bool begins(const char *text, size_t length, const char *with)
+{
+    return length >= strlen(with) && memcmp(text, with, strlen(with)) == 0;
+}
+
+/* By the first bytes alone: the gateway writes an event's number first. */
 static char kind_of(const char *text, size_t length)
 {
-    static const char response[] = "{\"type\":\"res\"", event[] = "{\"type\":\"event\"";
-
-    if (length >= sizeof(response) - 1 && memcmp(text, response, sizeof(response) - 1) == 0)
+    if (begins(text, length, "{\"type\":\"res\""))
         return 'r';
-    if (length >= sizeof(event) - 1 && memcmp(text, event, sizeof(event) - 1) == 0)
+    if (begins(text, length, "{\"seq\":") || begins(text, length, "{\"type\":\"event\""))
         return 'e';
     return '?';
 }
