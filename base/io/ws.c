@@ -111,6 +111,12 @@ int ws_send(struct ws *ws, const void *head, size_t head_length, struct bytes *t
     return r < 0 ? r : 0;
 }
 
+void ws_gather(struct ws *ws)
+{
+    if (ws->door && ws->state == WS_OPEN)
+        ws_lws_flush_later(ws);
+}
+
 void ws_ping(struct ws *ws)
 {
     if (ws->state == WS_OPEN) /* not empty: lws keeps empty pongs to itself */

@@ -117,6 +117,8 @@ void ws_set_events(struct ws *ws, const struct ws_events *events, void *arg);
  * tail. -ERR_FULL when the connection's output_max would be passed (nothing is queued), -ERR_CLOSED
  * after a close. */
 int ws_send(struct ws *ws, const void *head, size_t head_length, struct bytes *tail);
+/* Several messages follow in this turn: they leave in one write at its end. */
+void ws_gather(struct ws *ws);
 size_t ws_queued(const struct ws *ws);   /* bytes not yet given to the kernel */
 size_t ws_output_total(void);            /* the same over all connections of the process */
 size_t ws_received(const struct ws *ws); /* bytes of a message that has come in part */

@@ -32,7 +32,9 @@ struct event {
 /* Past this many queued bytes a connection is slow: MERGE events wait as its newest value, DROP events
  * are skipped, KEEP events are still queued up to the connection's ceiling. */
 #define EVENT_SLOW_BYTES (128 * 1024)
-#define EVENT_SLICE      64 /* connections served per turn by one fan-out */
+#define EVENT_GATHER                                                                               \
+    16                 /* events of one connection told together; then the next connection's turn */
+#define EVENT_SLICE 64 /* connections served per turn by one fan-out */
 #define EVENT_FANOUTS_MAX                                                                          \
     256                    /* events waiting for their slices; one more serves the oldest at once */
 #define EVENT_STATE_MS 200 /* a state event leaves at most this often */

@@ -1,6 +1,7 @@
-/* An event to every connection. Up to EVENT_SLICE connections are served at once; beyond, the rest waits
- * for later turns so that a thousand viewers do not hold up the loop. Events keep their order: while
- * one is being sliced, the next waits behind it. */
+/* An event to every connection. The rounds of one turn leave together at its end, connection by
+ * connection, so that each connection's share is one write; EVENT_SLICE connections are served per turn so
+ * that a thousand viewers do not hold up the loop. Events keep their order: what comes later waits behind
+ * what is still being sliced. */
 #include "base/mem.h"
 #include "gateway/event/internal.h"
 #include "gateway/gateway.h"
@@ -40,71 +41,82 @@ static void round_end(struct fanout *fanout)
     mem_free(round);
 }
 
-/* Serves at most `budget` connections of the oldest round. Returns how many; the round is over when it
- * has no connection left. */
-static size_t round_serve(struct round *round, size_t budget)
+/* The connection after this one, or NULL when the round ends with it. */
+static struct conn *next_of(const struct round *round, struct conn *conn)
 {
-    size_t served = 0;
+    struct conn *next = conn_next(conn);
 
-    while (round->at && round->at->id.v <= round->last_id && served < budget) {
-        struct conn *conn = round->at;
-        round->at = conn_next(conn);
-        deliver(conn, round->parcel);
-        served++;
-    }
-    if (round->at && round->at->id.v > round->last_id)
-        round->at = NULL;
-    return served;
+    return next && next->id.v <= round->last_id ? next : NULL;
+}
+
+/* The oldest rounds that stand at the same connection, moved one connection on. They are told
+ * together: the ws door gathers what is sent until the end of the turn. */
+static void serve_one(struct fanout *fanout)
+{
+    struct conn *conn = fanout->rounds->at;
+    struct round *group[EVENT_GATHER];
+    size_t count = 0;
+
+    for (struct round *r = fanout->rounds; r && r->at == conn && count < EVENT_GATHER; r = r->next)
+        group[count++] = r;
+    for (size_t i = 0; i < count; i++)
+        group[i]->at = next_of(group[i], conn);
+    if (count > 1 && conn->state == CONN_OPEN)
+        ws_gather(conn->ws);
+    for (size_t i = 0; i < count; i++)
+        deliver(conn, group[i]->parcel);
+}
+
+static void end_finished(struct fanout *fanout)
+{
+    while (fanout->rounds && !fanout->rounds->at)
+        round_end(fanout);
 }
 
 static void fanout_go_on(void *arg)
 {
     struct fanout *fanout = arg;
-    size_t budget = EVENT_SLICE;
 
-    while (fanout->rounds && budget > 0) {
-        budget -= round_serve(fanout->rounds, budget);
-        if (!fanout->rounds->at)
-            round_end(fanout);
+    end_finished(fanout);
+    for (size_t served = 0; fanout->rounds && served < EVENT_SLICE; served++) {
+        serve_one(fanout);
+        end_finished(fanout);
     }
     if (fanout->rounds)
         defer_start(fanout->gw->loop, &fanout->again, fanout_go_on, fanout);
 }
 
-static void deliver_to_one(struct gateway *gw, struct parcel *parcel)
+/* No room for another round: the oldest ones are served at once, in order. */
+static void make_room(struct fanout *fanout)
 {
-    struct conn *conn = conn_find(gw, parcel->only);
-    if (conn)
-        deliver(conn, parcel);
+    while (fanout->count >= EVENT_FANOUTS_MAX) {
+        end_finished(fanout);
+        if (fanout->rounds)
+            serve_one(fanout);
+        end_finished(fanout);
+    }
 }
 
 void fanout_push(struct fanout *fanout, struct parcel *parcel)
 {
-    if (parcel->only.v && !fanout->rounds) {
-        deliver_to_one(fanout->gw, parcel);
-        return;
-    }
-    if (fanout->count >= EVENT_FANOUTS_MAX) {
-        round_serve(fanout->rounds, SIZE_MAX);
-        round_end(fanout);
-    }
-
+    conn_id only = parcel->only;
     struct round *round = NEW(struct round);
+
+    make_room(fanout);
     round->parcel = parcel_ref(parcel);
-    round->at = parcel->only.v ? conn_find(fanout->gw, parcel->only) : conn_first(fanout->gw);
-    round->last_id = parcel->only.v ? parcel->only.v : conn_newest(fanout->gw).v;
+    round->at = only.v ? conn_find(fanout->gw, only) : conn_first(fanout->gw);
+    round->last_id = only.v ? only.v : conn_newest(fanout->gw).v;
     *fanout->tail = round;
     fanout->tail = &round->next;
     fanout->count++;
-    if (fanout->count == 1)
-        fanout_go_on(fanout);
+    defer_start(fanout->gw->loop, &fanout->again, fanout_go_on, fanout);
 }
 
 void fanout_conn_gone(struct fanout *fanout, struct conn *conn)
 {
     for (struct round *round = fanout->rounds; round; round = round->next)
         if (round->at == conn)
-            round->at = round->parcel->only.v ? NULL : conn_next(conn);
+            round->at = next_of(round, conn);
 }
 
 struct fanout *fanout_free(struct fanout *fanout)

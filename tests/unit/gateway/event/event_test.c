@@ -182,8 +182,8 @@ T(a_refresh_raises_the_health_version_and_is_told)
     settle(rig, peer);
     int64_t before = health_version(rig->gw);
     peer_send(peer, "{'type':'req','id':'h','method':'health','params':{'probe':true}}");
-    t_has(peer_event(peer, "health"), "stateVersion"); /* told before the answer */
     t_has(peer_response(peer, "h"), "\"ok\":true");
+    t_has(peer_event(peer, "health"), "stateVersion"); /* at the end of the turn */
     t_eq(health_version(rig->gw), before + 1);
     rig_free(rig);
 }
