@@ -136,9 +136,9 @@ static void torture(struct rig *g, const char *pin)
     ws_pause(client, false);
     rig_until(g, received.count == sent.count);
     t_ok(received.hash == sent.hash);
-    t_eq(ws_queued(server->ws), 0);
+    // The last bytes may be read before this end is told that they left.
+    rig_until(g, ws_queued(server->ws) == 0 && server->drained >= 1);
     t_ok(server->pongs >= 1); /* lws answers the last of several */
-    t_ok(server->drained >= 1);
 
     send_pattern(server->ws, &sent, 200000, 5);
     ws_close(server->ws, 1001, "done");
