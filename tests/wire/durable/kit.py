@@ -86,6 +86,8 @@ class Gateway:
     def spawn(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith(("CULVERT_", "OPENCLAW_"))}
         env["HOME"] = os.path.dirname(self.state)
+        # What a sanitizer keeps back of freed memory would hide what the gateway itself keeps.
+        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=8:allocator_release_to_os_interval_ms=500"
         command = [CULVERT, "gateway", "--port", "0", "--state-dir", self.state, "--token", TOKEN]
         with open(self.log_path, "a") as log:
             self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
