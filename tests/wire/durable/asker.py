@@ -1,5 +1,5 @@
 """A client in a process of its own, so that nothing but the gateway keeps it waiting: a small question every few
-milliseconds until its stdin ends, then how long each answer took, as JSON."""
+milliseconds until its stdin ends, then how long each answer took, as JSON. A line says when it is connected."""
 import asyncio
 import json
 import sys
@@ -14,6 +14,7 @@ class Where:
 
 async def ask(times):
     client = await Client.open(Where, unix=True)
+    print("connected", flush=True)
     while True:
         started = time.monotonic()
         await client.value("last-heartbeat")

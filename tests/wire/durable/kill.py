@@ -13,7 +13,7 @@ from kit import LONG, Closed, Client, Gateway, Model, check, history, main, say,
 
 SESSIONS, IN_FLIGHT = 6, 3  # of them in each session
 WANTED = 1000 if LONG else 150
-LIFE_S, PAUSE_S = 1.2, 0.7  # a gateway lives and a sender waits at most so long
+LIFE_S, PAUSE_S = 1.2, 1.0  # a gateway lives and a sender waits at most so long
 PROBE = "probe"
 
 

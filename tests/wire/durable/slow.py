@@ -24,6 +24,7 @@ class Asker:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-B", os.path.join(os.path.dirname(__file__), "asker.py"), gateway.socket,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+        await self.process.stdout.readline()
         return self
 
     async def end(self, what, bar):
