@@ -24,6 +24,7 @@ TOKEN = "durable-test-token"
 START_S, CALL_S = 30, 60
 FRAME_MAX = 64 * 1024 * 1024
 failures, passed = [], 0
+pumps = set()  # nobody else holds the task of a client that was let go
 
 
 def check(what, ok, seen=""):
@@ -197,6 +198,8 @@ class Client:
             raise Closed(1006, str(error)) from error
         if pumped:
             self.pump_task = asyncio.create_task(self.pump())
+            pumps.add(self.pump_task)
+            self.pump_task.add_done_callback(pumps.discard)
         return self
 
     async def upgrade(self):
