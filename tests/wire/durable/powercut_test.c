@@ -28,6 +28,7 @@ enum fate { UNKNOWN, ACKNOWLEDGED };
 struct sent {
     enum fate fate;
     bool published;          /* somebody was told its end */
+    bool interrupted;        /* seen as such */
     unsigned said, answered; /* found after the cut */
 };
 
@@ -210,7 +211,8 @@ static void count_message(struct world *w, const struct json *message, size_t se
     w->sent[n].answered += !user;
     if (user || strcmp(stop, "stop") == 0)
         return;
-    w->interrupted++;
+    w->interrupted += !w->sent[n].interrupted;
+    w->sent[n].interrupted = true;
     if (w->sent[n].published)
         violation(w, "k%zu was published as answered and is interrupted", n);
     if (strcmp(json_string(json_path(message, "openclawAbort.origin"), ""), "interrupted") != 0)
@@ -352,6 +354,15 @@ T(nothing_acknowledged_is_lost)
     t_str(w.first_violation, "");
     t_ok(w.acknowledged > w.cuts);
     t_ok(w.published > 0 && w.interrupted > 0);
+}
+
+/* Syncs only at checkpoints: the file stays whole, acknowledged messages go. */
+T(with_fewer_syncs_it_is)
+{
+    struct world w = {.synchronous = "NORMAL"};
+
+    run_cuts(&w, 40);
+    t_has(w.first_violation, "was acknowledged and is gone");
 }
 
 T(without_syncs_it_is)
