@@ -65,6 +65,7 @@ void ws_set_events(struct ws *ws, const struct ws_events *events, void *arg)
 void ws_set_message_max(struct ws *ws, size_t bytes)
 {
     ws->message_max = bytes;
+    ws->in.max = bytes; /* also of a message that has begun */
 }
 
 const struct ws_peer *ws_peer(const struct ws *ws)

@@ -79,6 +79,8 @@ struct ws_server_config {
     size_t output_max;  /* bytes queued per connection; see ws_send */
     int half_open_max; /* connections that wait for a request head; one more: the oldest is dropped */
     int64_t head_timeout_ms;
+    int64_t
+        reply_timeout_ms; /* an HTTP reply is awaited, or stands still, no longer; 0: a minute */
     size_t http_body_max;
 };
 

@@ -12,10 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER_NAME_MAX   64
-#define HEADER_VALUE_MAX  8192
-#define REPLY_HEAD_MAX    4096
-#define REPLY_DEADLINE_MS 60000
+#define HEADER_NAME_MAX  64
+#define HEADER_VALUE_MAX 8192
+#define REPLY_HEAD_MAX   4096
 
 struct http_exchange {
     struct ws_half *half; /* NULL: the connection is gone */
@@ -302,6 +301,7 @@ static void set_reply(struct http_exchange *x, int status, const char *content_t
     }
     if (x->head_only)
         x->reply = bytes_unref(x->reply);
+    ws_half_must_move(x->half);
     lws_callback_on_writable(x->half->wsi);
 }
 
@@ -319,7 +319,6 @@ void http_reply(struct http_exchange *x, int status, const char *content_type, c
         exchange_free(x);
         return;
     }
-    timer_stop(x->half->server->loop, &x->half->deadline);
     set_reply(x, status, content_type, headers, body);
 }
 
@@ -354,7 +353,8 @@ static void hand_over(struct ws_half *half, struct http_exchange *x)
         reply_text(x, 404);
         return;
     }
-    timer_start(half->server->loop, &half->deadline, REPLY_DEADLINE_MS, 0, on_no_reply, half);
+    timer_start(half->server->loop, &half->deadline, config->reply_timeout_ms, 0, on_no_reply,
+                half);
     config->http(config->arg, x);
 }
 
@@ -384,7 +384,7 @@ int ws_http_begin(struct ws_half *half)
         hand_over(half, x);
     } else {
         buf_init(&x->body, half->server->config.http_body_max);
-        timer_start(half->server->loop, &half->deadline, REPLY_DEADLINE_MS, 0, on_no_reply, half);
+        ws_half_waits(half); /* like a head: one of a bounded crowd, and not for long */
     }
     return 0;
 }
@@ -402,6 +402,7 @@ int ws_http_whole(struct ws_half *half)
 
     if (!x || x->handed)
         return 0;
+    ws_half_has_head(half);
     if (x->body.bad)
         return -1;
     hand_over(half, x);
@@ -444,6 +445,7 @@ int ws_http_writable(struct ws_half *half)
         return -1;
     if (last)
         return finish(half, x);
+    ws_half_must_move(half);
     lws_callback_on_writable(half->wsi);
     return 0;
 }

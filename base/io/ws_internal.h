@@ -138,7 +138,7 @@ struct ws_half {
     struct lws *wsi;
     struct http_exchange *exchange;
     struct timer deadline;
-    bool waiting; /* for a request head: counted in half_open */
+    bool waiting; /* for a request head or body: counted in half_open */
     struct ws_half *next, **link;
     struct ws_peer peer;
 };
@@ -158,8 +158,10 @@ struct ws_server {
     struct ws_half *halves;
     struct ws *open;
 };
-void ws_half_waits(struct ws_half *half);    /* the head is (again) awaited */
-void ws_half_has_head(struct ws_half *half); /* the head came */
+void ws_half_waits(struct ws_half *half);    /* the head is (again) awaited, or the body */
+void ws_half_has_head(struct ws_half *half); /* it came */
+void ws_half_must_move(
+    struct ws_half *half); /* a reply is on its way: it may not stand still long */
 void ws_half_free(struct ws_half *half);
 /* The upgrade is done: the half becomes a ws. */
 void ws_half_open(struct ws_half *half);

@@ -20,6 +20,7 @@
 #define HALF_OPEN_DEFAULT 128
 #define HEAD_DEFAULT_MS   15000
 #define KEEP_ALIVE_MS     15000
+#define REPLY_DEFAULT_MS  60000
 #define BODY_DEFAULT      (1u << 20)
 #define RETRY_MS          250
 
@@ -53,6 +54,12 @@ static void half_waits(struct ws_half *half, int64_t limit_ms)
 void ws_half_waits(struct ws_half *half)
 {
     half_waits(half, KEEP_ALIVE_MS + half->server->config.head_timeout_ms);
+}
+
+void ws_half_must_move(struct ws_half *half)
+{
+    timer_start(half->server->loop, &half->deadline, half->server->config.reply_timeout_ms, 0,
+                on_half_deadline, half);
 }
 
 void ws_half_has_head(struct ws_half *half)
@@ -212,6 +219,8 @@ static void set_defaults(struct ws_server_config *config)
         config->half_open_max = HALF_OPEN_DEFAULT;
     if (config->head_timeout_ms <= 0)
         config->head_timeout_ms = HEAD_DEFAULT_MS;
+    if (config->reply_timeout_ms <= 0)
+        config->reply_timeout_ms = REPLY_DEFAULT_MS;
     if (config->http_body_max == 0)
         config->http_body_max = BODY_DEFAULT;
     if (config->unix_path && config->unix_mode == 0)

@@ -175,6 +175,60 @@ T(a_reply_may_come_later_and_be_large)
     stop();
 }
 
+/* Ask and never read: the reply that stands still goes, and its connection with it. */
+T(a_reply_that_nobody_reads_is_given_up)
+{
+    start();
+    web.g->config.reply_timeout_ms = 300;
+    web.g->server = ws_server_free(web.g->server);
+    rig_listen(web.g);
+    bytes_unref(web.answer);
+    char *text = mem_array(16u << 20, 1);
+    web.answer = bytes_new(text, 16u << 20);
+    mem_free(text);
+    int fd = connect_raw();
+    const char request[] = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    int64_t began = real_ms();
+    t_ok(send(fd, request, sizeof(request) - 1, 0) > 0);
+    rig_until(web.g, web.answer->refs > 1);
+    rig_until(web.g, web.answer->refs == 1);
+    t_ok(real_ms() - began < 5000);
+    close(fd);
+    stop();
+}
+
+/* Bodies that never end are a crowd like heads that never end: the oldest makes room. */
+T(bodies_that_never_end_are_bounded)
+{
+    start();
+    web.g->config.half_open_max = 3;
+    web.g->server = ws_server_free(web.g->server);
+    rig_listen(web.g);
+    const char part[] = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4000\r\n\r\nx";
+    int slow[6];
+    struct buf in;
+    buf_init(&in, 1000);
+    for (size_t i = 0; i < COUNT(slow); i++) {
+        slow[i] = connect_raw();
+        t_ok(send(slow[i], part, sizeof(part) - 1, 0) > 0);
+        for (int n = 0; n < 10; n++)
+            loop_turn(web.g->loop, false);
+    }
+    for (size_t i = 0; i < 3; i++)
+        rig_until(web.g, read_raw(slow[i], &in) < 0);
+    t_eq(read_raw(slow[5], &in), 0);
+    char rest[4000];
+    memset(rest, 'x', sizeof(rest));
+    rest[sizeof(rest) - 1] = '\0';
+    struct buf whole = ask(slow[5], rest, "hello");
+    t_eq(web.body_length, 4000);
+    buf_done(&whole);
+    for (size_t i = 0; i < COUNT(slow); i++)
+        close(slow[i]);
+    buf_done(&in);
+    stop();
+}
+
 T(a_reply_to_nobody_is_harmless)
 {
     start();

@@ -268,6 +268,25 @@ T(fragments_make_one_message_and_their_sum_has_the_ceiling)
     rig_free(g);
 }
 
+/* A message that began under the small ceiling of a handshake may end under the large one. */
+T(a_ceiling_raised_in_the_middle_of_a_message_holds_for_it)
+{
+    struct rig *g = rig_new();
+    g->config.message_max = 8;
+    rig_listen(g);
+    struct raw r = raw_upgraded(g);
+    raw_send(&r, "\x01\x83\0\0\0\0abc", 9);
+    rig_until(g, ws_received(g->accepted[0]->ws) == 3);
+    ws_set_message_max(g->accepted[0]->ws, 1000);
+    raw_send(&r, "\x00\x8c\0\0\0\0defghijklmno\x80\x81\0\0\0\0p", 25);
+    rig_until(g, g->accepted[0]->messages == 1);
+    t_str(g->accepted[0]->text.data, "abcdefghijklmnop\n");
+    t_eq(ws_input_total(), 0);
+    raw_done(&r);
+    rig_until(g, g->accepted[0]->closes == 1);
+    rig_free(g);
+}
+
 T(pause_stops_reading_and_loses_nothing)
 {
     struct rig *g = rig_new();
