@@ -197,8 +197,8 @@ int ingress_judge(const struct ingress_facts *facts, struct ingress *ret, const 
             in.direct = given == port && names_loopback(&host);
         }
     } else {
-        in.own_uid = facts->transport == WS_PAIR || facts->own_uid;
-        in.exempt = true;
+        in.own_uid = facts->own_uid;
+        in.exempt = in.own_uid || facts->transport == WS_UNIX;
         snprintf(in.rate_key, sizeof(in.rate_key), "unix");
     }
 

@@ -10,7 +10,7 @@
 struct ingress_facts {
     enum ws_transport transport;
     const struct sockaddr_storage *remote, *local; /* TCP; NULL otherwise */
-    bool own_uid;                                  /* UNIX: the peer's uid is ours */
+    bool own_uid; /* UNIX: the peer's uid is ours; pair: ours at both ends */
     bool tls;
     const char *host, *origin;
     const char *forwarded_for, *forwarded_host, *forwarded_proto;
@@ -21,7 +21,7 @@ struct ingress_facts {
 
 struct ingress {
     enum ws_transport transport;
-    bool own_uid;       /* UNIX: ours; pair: always */
+    bool own_uid;       /* UNIX, pair: ours; of a tunnel's pair it is false */
     bool loopback;      /* TCP: both ends are loopback and nobody forwarded it */
     bool direct;        /* loopback, and Host is a loopback name or address with our own port */
     bool proxied;       /* a forwarding header was there */

@@ -24,11 +24,16 @@
 
 /* ---- programs by name ---- */
 
-/* Forwarders whose other end need not be a socket we can see: `ssh host nc 127.0.0.1 18789`. */
+/* Forwarders whose other end need not be a socket we can see: `ssh host nc 127.0.0.1 18789`, and the
+ * user-mode networks of virtual machines and rootless containers. */
 static const char *const carriers[] = {
-    "sshd",       "sshd-session",   "sshd-auth", "ssh",     "tailscaled", "dropbear",
-    "dbclient",   "autossh",        "socat",     "nc",      "netcat",     "ncat",
-    "nc.openbsd", "nc.traditional", "websocat",  "busybox", NULL};
+    "sshd",        "ssh",         "tailscaled", "dropbear", "dbclient",     "autossh",
+    "socat",       "nc",          "netcat",     "ncat",     "nc.openbsd",   "nc.traditional",
+    "websocat",    "busybox",     "passt",      "pasta",    "pasta.avx2",   "passt.avx2",
+    "slirp4netns", "rootlesskit", "gvproxy",    "vpnkit",   "VBoxHeadless", "VirtualBoxVM",
+    "vmware-vmx",  "firecracker", NULL};
+/* Families of names. */
+static const char *const carrier_heads[] = {"qemu-", "sshd-", NULL};
 static const char *const browsers[] = {"chrome",
                                        "chromium",
                                        "chromium-browser",
@@ -56,6 +61,9 @@ static bool is_one_of(const char *name, const char *const *list)
 
 bool one_road_is_carrier(const char *program)
 {
+    for (const char *const *head = carrier_heads; *head; head++)
+        if (strncmp(program, *head, strlen(*head)) == 0)
+            return true;
     return is_one_of(program, carriers);
 }
 
@@ -171,16 +179,17 @@ struct belongings {
     const char *why; /* the first other road found */
 };
 
-/* Devices that carry packets without a socket. */
+/* Devices that carry packets without a socket: tunnels, and guests behind a network of their own. */
 static int collect(void *arg, const char *link)
 {
-    static const char *const devices[] = {"/dev/net/tun", "/dev/vhost-net", "/dev/vhost-vsock",
-                                          "/dev/vsock",   "/dev/ppp",       NULL};
+    static const char *const devices[] = {
+        "/dev/net/tun", "/dev/vhost-net", "/dev/vhost-vsock",  "/dev/vsock",
+        "/dev/ppp",     "/dev/kvm",       "anon_inode:kvm-vm", NULL};
     struct belongings *b = arg;
     uint64_t inode = socket_inode(link);
 
     if (is_one_of(link, devices)) {
-        b->why = "it holds a network device";
+        b->why = "it holds a device that carries traffic";
         return 1;
     }
     if (!inode)

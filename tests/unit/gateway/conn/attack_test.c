@@ -51,6 +51,27 @@ T(a_token_rotated_during_the_handshake_opens_nothing)
     rig_free(rig);
 }
 
+/* OC#115959: a tunnel's peer is remote, though its last step is inside this process. */
+T(a_tunnelled_peer_is_never_local)
+{
+    struct rig *rig = rig_new(NULL);
+    struct kit_device d = kit_device(1);
+    struct visitor *v = visitor_new(rig, "tunnel");
+
+    t_json(visitor_hello(v, "{" V4 CLI ",'scopes':['operator.read']," TOKEN "}", &d),
+           "{'ok':false,'error':{'code':'NOT_PAIRED'}}");
+    visitor_free(v);
+    v = visitor_new(rig, "tunnel");
+    t_json(visitor_hello(v, "{" V4 CLI ",'scopes':['operator.admin']," TOKEN "}", NULL),
+           "{'ok':true,'payload':{'auth':{'scopes':[]}}}");
+    visitor_free(v);
+    v = visitor_new(rig, "tunnel");
+    t_json(visitor_hello(v, "{'minProtocol':3,'maxProtocol':3," CLI "," TOKEN "}", NULL),
+           "{'ok':false,'error':{'code':'NOT_PAIRED'}}");
+    visitor_free(v);
+    rig_free(rig);
+}
+
 /* ---- memory ---- */
 
 /* 64 KiB of `[0,0,…` become megabytes of tree: gone before the wait for the peer's close begins. */

@@ -248,7 +248,8 @@ T(unix_sockets_go_by_the_kernels_uid)
     const char *why;
     struct ingress_facts ours = {.transport = WS_UNIX, .own_uid = true};
     struct ingress_facts theirs = {.transport = WS_UNIX};
-    struct ingress_facts pair = {.transport = WS_PAIR};
+    struct ingress_facts pair = {.transport = WS_PAIR, .own_uid = true};
+    struct ingress_facts tunnel = {.transport = WS_PAIR};
 
     t_eq(ingress_judge(&ours, &in, &why), 0);
     t_ok(in.own_uid && in.exempt && !in.loopback && ingress_is_here(&in));
@@ -256,4 +257,6 @@ T(unix_sockets_go_by_the_kernels_uid)
     t_ok(!in.own_uid && !ingress_is_here(&in));
     t_eq(ingress_judge(&pair, &in, &why), 0);
     t_ok(in.own_uid && ingress_is_here(&in));
+    t_eq(ingress_judge(&tunnel, &in, &why), 0);
+    t_ok(!in.own_uid && !in.exempt && !ingress_is_here(&in));
 }

@@ -74,7 +74,8 @@ static inline __attribute__((unused)) struct sockaddr_storage visitor_address(co
     return s;
 }
 
-/* from: "pair" (on this host, may pair silently), or an address it comes from. */
+/* from: "pair" (on this host, may pair silently), "tunnel" (a pair that brings somebody from elsewhere), or
+ * an address it comes from. */
 static inline __attribute__((unused)) struct visitor *visitor_new(struct rig *rig, const char *from)
 {
     static const struct ws_events events = {.message = visitor_on_message,
@@ -82,11 +83,11 @@ static inline __attribute__((unused)) struct visitor *visitor_new(struct rig *ri
     struct visitor *v = NEW(struct visitor);
     const struct ws_events *ours_events = NULL;
     struct sockaddr_storage remote, local;
-    struct ingress_facts facts = {.transport = WS_PAIR};
+    struct ingress_facts facts = {.transport = WS_PAIR, .own_uid = strcmp(from, "pair") == 0};
     struct ws *ours;
     void *arg = NULL;
 
-    if (strcmp(from, "pair") != 0) {
+    if (strcmp(from, "pair") != 0 && strcmp(from, "tunnel") != 0) {
         remote = visitor_address(from);
         local = visitor_address(strncmp(from, "127.", 4) == 0 ? "127.0.0.1" : "192.0.2.1");
         facts = (struct ingress_facts){

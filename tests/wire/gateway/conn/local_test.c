@@ -290,8 +290,9 @@ T(an_asker_may_leave)
 
 T(names)
 {
-    static const char *const carriers[] = {"sshd",       "sshd-session", "ssh",
-                                           "tailscaled", "socat",        "nc"};
+    static const char *const carriers[] = {
+        "sshd", "sshd-session", "ssh",         "tailscaled", "socat",
+        "nc",   "sshd-auth",    "slirp4netns", "pasta",      "qemu-system-x86_64"};
 
     for (size_t i = 0; i < COUNT(carriers); i++)
         t_ok(one_road_is_carrier(carriers[i]));
