@@ -1,10 +1,11 @@
-/* The loop on libuv. Lives here: the timer heap (with a clock tests can own), deferred calls, posts from
+/* The loop on libuv. Lives here: timers (with a clock tests can own), deferred calls, posts from
  * other threads, watches of foreign descriptors, signals, and the measure of how long turns take.
  *
  * One turn: timers that are due, then deferred calls, then poll (sockets, posts), then deferred calls
  * again. Deferred calls queued by a deferred call run in the next pass, which does not wait. */
 #include "base/io/loop.h"
 
+#include "base/io/timer_heap.h"
 #include "base/mem.h"
 
 #include <poll.h>
@@ -19,12 +20,6 @@
 /* Turn lengths: bucket = power of two of microseconds, eight steps each. */
 #define DELAY_STEPS   8
 #define DELAY_BUCKETS (32 * DELAY_STEPS)
-
-struct heap_entry {
-    int64_t due;
-    uint64_t order; /* equal due: first started, first run */
-    struct timer *timer;
-};
 
 struct post {
     struct post *next;
@@ -44,9 +39,7 @@ struct loop {
     int64_t virtual_now;
     uint64_t activity; /* things done so far; loop_turn compares */
 
-    struct heap_entry *heap; /* 1-based: slot 0 is unused */
-    uint32_t heap_length, heap_room;
-    uint64_t heap_order;
+    struct timer_heap timers;
     uv_timer_t alarm;
     int64_t alarm_due; /* what alarm is set to; -1: not armed */
 
@@ -87,47 +80,7 @@ int64_t loop_wall(const struct loop *loop)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* ---- timers: a binary heap, earliest first ---- */
-
-static bool heap_before(const struct heap_entry *a, const struct heap_entry *b)
-{
-    return a->due < b->due || (a->due == b->due && a->order < b->order);
-}
-
-static void heap_place(struct loop *loop, uint32_t slot, struct heap_entry entry)
-{
-    loop->heap[slot] = entry;
-    entry.timer->slot = slot;
-}
-
-static void heap_up(struct loop *loop, uint32_t slot)
-{
-    struct heap_entry entry = loop->heap[slot];
-
-    while (slot > 1 && heap_before(&entry, &loop->heap[slot / 2])) {
-        heap_place(loop, slot, loop->heap[slot / 2]);
-        slot /= 2;
-    }
-    heap_place(loop, slot, entry);
-}
-
-static void heap_down(struct loop *loop, uint32_t slot)
-{
-    struct heap_entry entry = loop->heap[slot];
-
-    for (;;) {
-        uint32_t child = slot * 2;
-        if (child > loop->heap_length)
-            break;
-        if (child < loop->heap_length && heap_before(&loop->heap[child + 1], &loop->heap[child]))
-            child++;
-        if (!heap_before(&loop->heap[child], &entry))
-            break;
-        heap_place(loop, slot, loop->heap[child]);
-        slot = child;
-    }
-    heap_place(loop, slot, entry);
-}
+/* ---- timers ---- */
 
 static void on_alarm(uv_timer_t *handle);
 
@@ -137,7 +90,8 @@ static void alarm_set(struct loop *loop)
     if (loop->clock == LOOP_VIRTUAL)
         return;
 
-    int64_t due = loop->heap_length > 0 ? loop->heap[1].due : -1;
+    const struct timer_entry *first = timer_heap_first(&loop->timers);
+    int64_t due = first ? first->due : -1;
     if (due == loop->alarm_due)
         return;
 
@@ -150,37 +104,17 @@ static void alarm_set(struct loop *loop)
     uv_timer_start(&loop->alarm, on_alarm, wait > 0 ? (uint64_t)wait : 0, 0);
 }
 
-static void heap_remove(struct loop *loop, struct timer *t)
-{
-    uint32_t slot = t->slot;
-
-    t->slot = 0;
-    struct heap_entry last = loop->heap[loop->heap_length--];
-    if (last.timer == t)
-        return;
-    heap_place(loop, slot, last);
-    heap_up(loop, slot);
-    heap_down(loop, last.timer->slot);
-}
-
 void timer_start(struct loop *loop, struct timer *t, int64_t delay_ms, int64_t every_ms,
                  loop_fn *fn, void *arg)
 {
     if (t->slot)
-        heap_remove(loop, t);
-
+        timer_heap_remove(&loop->timers, t);
     t->due = loop_now(loop) + (delay_ms > 0 ? delay_ms : 0);
     t->every = every_ms;
     t->fn = fn;
     t->arg = arg;
 
-    if (loop->heap_length + 1 >= loop->heap_room) {
-        loop->heap_room = loop->heap_room ? loop->heap_room * 2 : 64;
-        loop->heap = mem_grow(loop->heap, loop->heap_room, sizeof(*loop->heap));
-    }
-    uint32_t slot = ++loop->heap_length;
-    heap_place(loop, slot, (struct heap_entry){t->due, loop->heap_order++, t});
-    heap_up(loop, slot);
+    timer_heap_add(&loop->timers, t);
     alarm_set(loop);
 }
 
@@ -188,7 +122,7 @@ void timer_stop(struct loop *loop, struct timer *t)
 {
     if (!t->slot)
         return;
-    heap_remove(loop, t);
+    timer_heap_remove(&loop->timers, t);
     alarm_set(loop);
 }
 
@@ -196,15 +130,16 @@ void timer_stop(struct loop *loop, struct timer *t)
  * timers started before this pass run in it. */
 static void run_timers(struct loop *loop)
 {
-    uint64_t until = loop->heap_order;
+    uint64_t until = loop->timers.order;
+    const struct timer_entry *first;
 
-    while (loop->heap_length > 0 && loop->heap[1].due <= loop_now(loop) &&
-           loop->heap[1].order < until) {
-        struct timer *t = loop->heap[1].timer;
+    while ((first = timer_heap_first(&loop->timers)) != NULL && first->due <= loop_now(loop) &&
+           first->order < until) {
+        struct timer *t = first->timer;
         loop_fn *fn = t->fn;
         void *arg = t->arg;
 
-        heap_remove(loop, t);
+        timer_heap_remove(&loop->timers, t);
         if (t->every > 0)
             timer_start(loop, t, t->every, t->every, fn, arg);
         loop->activity++;
@@ -365,10 +300,11 @@ void loop_advance(struct loop *loop, int64_t ms)
     for (;;) {
         while (loop_turn(loop, false))
             ;
-        if (loop->heap_length == 0 || loop->heap[1].due > target)
+        const struct timer_entry *first = timer_heap_first(&loop->timers);
+        if (!first || first->due > target)
             break;
-        if (loop->heap[1].due > loop->virtual_now)
-            loop->virtual_now = loop->heap[1].due;
+        if (first->due > loop->virtual_now)
+            loop->virtual_now = first->due;
     }
     loop->virtual_now = target;
     while (loop_turn(loop, false))
@@ -524,7 +460,7 @@ struct loop *loop_free(struct loop *loop)
     /* Jobs nobody waits for any more still run in the pool and free what is theirs here. */
     while (loop_turn(loop, loop->jobs > 0) || loop->jobs > 0)
         ;
-    require(loop->heap_length == 0);
+    require(!timer_heap_first(&loop->timers));
     uv_close((uv_handle_t *)&loop->alarm, NULL);
     uv_close((uv_handle_t *)&loop->prepare, NULL);
     uv_close((uv_handle_t *)&loop->check, NULL);
@@ -537,7 +473,7 @@ struct loop *loop_free(struct loop *loop)
     require(uv_loop_close(&loop->uv) == 0);
 
     pthread_mutex_destroy(&loop->post_lock);
-    mem_free(loop->heap);
+    timer_heap_done(&loop->timers);
     return mem_free(loop);
 }
 

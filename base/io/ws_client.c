@@ -4,7 +4,7 @@
  *
  * A failure that lws only calls "Unable to connect" is looked at again with a socket of our own, to
  * say why. A ws that never opened has no events; it is freed right after its op's done. */
-#include "base/io/ws_internal.h"
+#include "base/io/ws_client_internal.h"
 
 #include "base/crypto.h"
 #include "base/mem.h"
@@ -13,8 +13,6 @@
 #include <errno.h>
 #include <libwebsockets.h>
 #include <netdb.h>
-#include <openssl/x509.h>
-#include <openssl/x509_vfy.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,29 +22,6 @@
 
 #define CONNECT_DEFAULT_MS 30000
 #define PROBE_MS           1000
-
-struct resolve {
-    uv_getaddrinfo_t request;
-    struct ws_connect *connect; /* NULL: nobody waits any more */
-};
-
-struct ws_connect {
-    struct ws *ws;
-    struct op *op; /* NULL: ended or dropped */
-    char *host, *unix_path, *path, *origin, *pin;
-    int port;
-    bool tls, starting, pin_matched;
-    struct resolve *resolve;
-    struct addrinfo *addresses, *next;
-    struct timer deadline;
-    struct defer later;
-    char address[INET6_ADDRSTRLEN]; /* being tried */
-    char tls_reason[128], why[256];
-    uv_handle_t *watcher; /* what lws added to the loop for this try */
-    int probe_fd;
-    struct watch *probe;
-    struct timer probe_deadline;
-};
 
 static void connect_free(struct ws_connect *c)
 {
@@ -396,48 +371,6 @@ void ws_connect_failed(struct ws *ws, const char *what)
     ws->wsi = NULL;
     describe_refusal(ws, what, c->why, sizeof(c->why));
     defer_start(ws->loop, &c->later, on_failed_later, c);
-}
-
-/* ---- certificates ---- */
-
-int ws_connect_verify(struct ws *ws, void *store, bool fine)
-{
-    struct ws_connect *c = ws->connect;
-    X509_STORE_CTX *chain = store;
-    uint8_t der_hash[SHA256_BYTES];
-    char hex[SHA256_HEX];
-    unsigned length = sizeof(der_hash);
-
-    if (!c)
-        return 0;
-    if (!c->pin) {
-        if (!fine)
-            snprintf(c->tls_reason, sizeof(c->tls_reason), "the certificate is not trusted: %s",
-                     X509_verify_cert_error_string(X509_STORE_CTX_get_error(chain)));
-        return 0;
-    }
-    /* Only the pin decides, and only about the leaf. */
-    X509_STORE_CTX_set_error(chain, X509_V_OK);
-    X509 *leaf = X509_STORE_CTX_get_current_cert(chain);
-    if (X509_STORE_CTX_get_error_depth(chain) != 0 || !leaf)
-        return 0;
-    if (X509_digest(leaf, EVP_sha256(), der_hash, &length) != 1)
-        return 1;
-    for (unsigned i = 0; i < length; i++)
-        snprintf(hex + 2 * i, 3, "%02x", der_hash[i]);
-    c->pin_matched = strcasecmp(hex, c->pin) == 0;
-    if (c->pin_matched)
-        return 0;
-    snprintf(c->tls_reason, sizeof(c->tls_reason), "the certificate is not the pinned one but %s",
-             hex);
-    X509_STORE_CTX_set_error(chain, X509_V_ERR_CERT_REJECTED);
-    return 1;
-}
-
-int ws_connect_check_pin(struct ws *ws)
-{
-    struct ws_connect *c = ws->connect;
-    return c && c->tls && c->pin && !c->pin_matched ? -1 : 0;
 }
 
 /* ---- start and end ---- */

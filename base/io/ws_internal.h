@@ -123,6 +123,8 @@ struct lws_vhost *ws_door_client_tls(struct ws_door *door, bool pinned, struct f
 void ws_lws_flush_later(struct ws *ws);
 /* Writes a message at once where nothing is pending and it is this turn's first to this connection.
  * 1: done; 0: queue it; negative: the connection is gone. */
+/* ws_lws_write.c: what may be written now; writable: lws says so. */
+void ws_lws_write_some(struct ws *ws, bool writable);
 int ws_lws_send_now(struct ws *ws, const void *head, size_t head_length, struct bytes *tail);
 /* The connection no longer waits for its turn to write. */
 void ws_lws_forget_flush(struct ws *ws);
