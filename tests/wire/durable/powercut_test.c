@@ -18,7 +18,8 @@
 #define KEYS_MAX   50000
 #define SESSIONS   4
 #define IN_FLIGHT  12
-#define DISK_CUTS  6 /* lives of one disk */
+#define OPEN_MAX   48 /* well below what lanes take, so that none is refused */
+#define DISK_CUTS  6  /* lives of one disk */
 #define LIFE_STEPS 20000
 #define SCOPES     "operator.admin operator.read operator.write"
 #define CONFIG     "{agents:{defaults:{maxConcurrent:8}}}"
@@ -40,8 +41,8 @@ struct world {
     struct peer *peer;
     uint64_t random;
 
-    struct sent *sent; /* [1, count] */
-    size_t count, waiting;
+    struct sent *sent;           /* [1, count] */
+    size_t count, waiting, open; /* open: acknowledged in this life, their end not heard */
     unsigned cuts, failed_starts, interrupted, acknowledged, published;
     unsigned violations;
     char first_violation[256];
@@ -119,6 +120,7 @@ static void hear_response(struct world *w, const struct json *frame)
     if (w->sent[n].fate != ACKNOWLEDGED)
         w->acknowledged++;
     w->sent[n].fate = ACKNOWLEDGED;
+    w->open++;
 }
 
 static void hear_event(struct world *w, const struct json *frame)
@@ -130,6 +132,7 @@ static void hear_event(struct world *w, const struct json *frame)
         strcmp(json_string(json_get(payload, "state"), ""), "final") != 0)
         return;
     w->published += !w->sent[n].published;
+    w->open -= w->open > 0;
     w->sent[n].published = true;
 }
 
@@ -161,9 +164,9 @@ static void load_until_cut(struct world *w)
 {
     struct timespec moment = {.tv_nsec = 200000};
 
-    w->waiting = 0;
+    w->waiting = w->open = 0;
     for (int step = 0; step < LIFE_STEPS && !powercut_is_dead(w->disk); step++) {
-        while (w->waiting < IN_FLIGHT && w->count < KEYS_MAX)
+        while (w->waiting < IN_FLIGHT && w->open < OPEN_MAX && w->count < KEYS_MAX)
             send_key(w, ++w->count);
         rig_advance(w->rig, 5);
         hear(w);
@@ -175,10 +178,11 @@ static void load_until_cut(struct world *w)
 
 static void live_and_die(struct world *w)
 {
+    static const uint64_t spans[] = {60, 800, 6000}; /* writes and syncs; a turn takes about 100 */
     struct fault fault = {0};
     bool at_start = w->rig == NULL;
 
-    powercut_arm(w->disk, 1 + draw(w, at_start ? 12 : draw(w, 2) ? 60 : 800));
+    powercut_arm(w->disk, 1 + draw(w, at_start ? 12 : spans[draw(w, COUNT(spans))]));
     if (at_start && !world_start(w, &fault)) {
         w->failed_starts++;
         if (!powercut_is_dead(w->disk))
@@ -362,7 +366,8 @@ T(with_fewer_syncs_it_is)
     struct world w = {.synchronous = "NORMAL"};
 
     run_cuts(&w, 40);
-    t_has(w.first_violation, "was acknowledged and is gone");
+    t_ok(w.violations > 0);
+    t_ok(!strstr(w.first_violation, "damaged"));
 }
 
 T(without_syncs_it_is)
