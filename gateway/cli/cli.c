@@ -1,5 +1,6 @@
 /* From argv to a subcommand. */
 #include "gateway/cli/cli.h"
+#include "gateway/cli/print.h"
 
 #include "gateway/gateway.h"
 
@@ -23,13 +24,15 @@ const struct cli_command *cli_commands(void)
 
 int cli_fail(int status, const char *format, ...)
 {
+    char text[4096];
     va_list args;
 
     fflush(stdout);
-    fputs("culvert: ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    fputs("culvert: ", stderr);
+    print_text(stderr, text); /* much of it is the gateway's or a model's word */
     fputc('\n', stderr);
     return status;
 }

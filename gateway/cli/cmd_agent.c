@@ -12,7 +12,6 @@ static const struct command_option options[] = {
     {"message", 'm', "TEXT", "what to say"},
     {"session", 's', "KEY", "session (main)"},
     {"agent", 'a', "ID", "agent (the default one)"},
-    {"thinking", 2000, "LEVEL", "thinking level"},
     {"deliver", 2001, NULL, "also send the answer to the session's channel"},
     {0},
 };
@@ -34,7 +33,7 @@ static void on_event(void *arg, const char *name, const struct json *payload)
     const char *text = json_string(json_path(payload, "data.text"), "");
     if (strlen(text) <= turn->shown)
         return;
-    fputs(text + turn->shown, stdout);
+    print_text(stdout, text + turn->shown);
     fflush(stdout);
     turn->shown = strlen(text);
 }
@@ -50,7 +49,6 @@ static char *make_params(const struct command_input *input, const struct turn *t
     jw_kstr(&w, "message", command_option(input, "message"));
     jw_kstr(&w, "sessionKey", command_option(input, "session"));
     jw_kstr(&w, "agentId", command_option(input, "agent"));
-    jw_kstr(&w, "thinking", command_option(input, "thinking"));
     jw_kbool(&w, "deliver", command_option(input, "deliver") != NULL);
     jw_kstr(&w, "idempotencyKey", turn->run_id);
     jw_object_end(&w);
@@ -68,18 +66,20 @@ static void print_answer(const struct json *result, const struct turn *turn)
         const char *text = json_string(json_get(part, "text"), "");
         size_t length = strlen(text);
         if (skip < length)
-            fputs(text + skip, stdout);
+            print_text(stdout, text + skip);
         skip = skip > length ? skip - length : 0;
     }
     putchar('\n');
 }
 
-static void abort_turn(struct client *client, const struct turn *turn, const char *session)
+static void abort_turn(struct client *client, const struct turn *turn,
+                       const struct command_input *input)
 {
+    const char *session = command_option(input, "session");
     struct fault ignored = {0};
     CLEAN(mem_free)
-    char *params =
-        command_params("sessionKey", session ? session : "main", "runId", turn->run_id, NULL);
+    char *params = command_params("sessionKey", session ? session : "main", "agentId",
+                                  command_option(input, "agent"), "runId", turn->run_id, NULL);
 
     json_free(client_call(client, "chat.abort", params, false, &ignored));
 }
@@ -102,13 +102,15 @@ static int run(struct command_input *input, struct fault *fault)
         if (turn.shown)
             putchar('\n');
         if (fault->code == -ERR_INTERRUPTED)
-            abort_turn(client, &turn, command_option(input, "session"));
+            abort_turn(client, &turn, input);
         return cli_fail_fault(fault);
     }
     if (input->target.json)
         print_json(result);
     else
         print_answer(result, &turn);
+    if (strcmp(json_string(json_get(result, "summary"), ""), "aborted") == 0)
+        return cli_fail(CLI_FAILED, "the answer was stopped");
     return CLI_OK;
 }
 

@@ -55,6 +55,21 @@ static struct json *nest(const char *path, const char *text)
     return root;
 }
 
+/* One value of the running configuration, defaults included. */
+static int get_value(struct command_input *input, struct client *client, struct fault *fault)
+{
+    CLEAN(json_free) struct json *current = client_call(client, "config.get", NULL, false, fault);
+    const struct json *value =
+        current ? json_path(json_get(current, "config"), input->words[1]) : NULL;
+
+    if (!current)
+        return cli_fail_fault(fault);
+    if (!value)
+        return cli_fail(CLI_FAILED, "%s is not set; culvert config schema lists the settings",
+                        input->words[1]);
+    return print_pretty(value);
+}
+
 static int patch(struct command_input *input, struct client *client, struct fault *fault)
 {
     CLEAN(json_free) struct json *current = client_call(client, "config.get", NULL, false, fault);
@@ -76,7 +91,8 @@ static int patch(struct command_input *input, struct client *client, struct faul
     return CLI_OK;
 }
 
-static int set(struct command_input *input)
+static int with_client(struct command_input *input,
+                       int (*run)(struct command_input *, struct client *, struct fault *))
 {
     struct fault fault = {0};
     struct client *client = NULL;
@@ -86,10 +102,15 @@ static int set(struct command_input *input)
         client_open(&input->target, &client, &fault) < 0)
         status = cli_fail_fault(&fault);
     else
-        status = patch(input, client, &fault);
+        status = run(input, client, &fault);
     client_close(client);
     target_done(&input->target);
     return status;
+}
+
+static int set(struct command_input *input)
+{
+    return with_client(input, patch);
 }
 
 static int check(struct command_input *input)
@@ -106,13 +127,18 @@ static int check(struct command_input *input)
     target_done(&input->target);
     if (config_load(path, &config, &fault) < 0)
         return cli_fail(CLI_FAILED, "%s", fault.text);
+    char *warning;
+    for (size_t i = 0; (warning = config_warning(config, i)) != NULL; i++) {
+        printf("note: %s\n", warning);
+        mem_free(warning);
+    }
     config_free(config);
     printf("%s is fine\n", path);
     return CLI_OK;
 }
 
 static const struct command_verb verbs[] = {
-    {"get", 0, "get", get},
+    {"get", 0, "get [PATH]", get},
     {"set", 2, "set PATH VALUE", set},
     {"schema", 0, "schema", schema},
     {"check", 0, "check [FILE]", check},
@@ -123,9 +149,11 @@ int cmd_config(int argc, char **argv)
 {
     struct command_input input = {0};
 
-    command_parse(&input, argc, argv, "get\nset PATH VALUE\nschema\ncheck [FILE]",
+    command_parse(&input, argc, argv, "get [PATH]\nset PATH VALUE\nschema\ncheck [FILE]",
                   "Show and change the gateway's configuration; check a file without a gateway.");
     if (input.word_count == 2 && strcmp(input.words[0], "check") == 0)
         return check(&input);
+    if (input.word_count == 2 && strcmp(input.words[0], "get") == 0)
+        return with_client(&input, get_value);
     return command_verbs(&input, verbs, "config");
 }

@@ -69,7 +69,8 @@ static void check_state(struct check_up *up)
         say(up, "state", WELL, "%s is ours", up->state_dir);
     if (statvfs(up->state_dir, &disk) == 0) {
         long long room = (long long)disk.f_bavail * (long long)disk.f_frsize;
-        say(up, "disk", room < DISK_LOW_BYTES ? BAD : WELL, "%lld MB free%s", room >> 20,
+        say(up, "disk", room < DISK_LOW_BYTES ? BAD : WELL, "%lld %s free%s",
+            room < 10LL << 30 ? room >> 20 : room >> 30, room < 10LL << 30 ? "MiB" : "GiB",
             room < DISK_LOW_BYTES ? "; make room: the store stops writing when the disk is full"
                                   : "");
     }
@@ -91,6 +92,11 @@ static void check_config(struct check_up *up)
     bool there = access(path, F_OK) == 0;
     say(up, "configuration", WELL, "%s%s", path,
         there ? "" : " (not there: every setting has its default)");
+    char *warning;
+    for (size_t i = 0; (warning = config_warning(config, i)) != NULL; i++) {
+        say(up, "configuration", NOTE, "%s", warning);
+        mem_free(warning);
+    }
     const char *model = config_str(config, KNOB_agent_model);
     if (strncmp(model, "echo/", 5) == 0)
         say(up, "model", NOTE,

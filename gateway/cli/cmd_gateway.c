@@ -181,6 +181,11 @@ static int serve(struct gateway *gw, bool log_json)
     loop_on_signal(gw->loop, SIGINT, on_stop, gw);
     loop_on_signal(gw->loop, SIGHUP, on_reload, gw);
     print_welcome(gw);
+    char *warning;
+    for (size_t i = 0; (warning = config_warning(gw->config, i)) != NULL; i++) {
+        log_warn("config: %s", warning);
+        mem_free(warning);
+    }
     log_info("culvert %s started, pid %d, port %d", CULVERT_VERSION, (int)getpid(), gw->port);
     notify_service("READY=1");
     loop_run(gw->loop);

@@ -20,12 +20,15 @@ static void print_line(const char *line)
     CLEAN(json_free) struct json *entry = json_parse(line, strlen(line), NULL);
 
     if (json_kind(entry) != JSON_OBJECT) {
-        puts(line);
+        print_text(stdout, line);
+        putchar('\n');
         return;
     }
-    printf("%s %-5s %s: %s\n", json_string(json_get(entry, "time"), ""),
-           json_string(json_get(entry, "level"), ""), json_string(json_get(entry, "subsystem"), ""),
-           json_string(json_get(entry, "message"), ""));
+    printf("%s %-5s %s: ", json_string(json_get(entry, "time"), ""),
+           json_string(json_get(entry, "level"), ""),
+           json_string(json_get(entry, "subsystem"), ""));
+    print_text(stdout, json_string(json_get(entry, "message"), ""));
+    putchar('\n');
 }
 
 static char *make_params(const char *lines, int64_t cursor)

@@ -6,9 +6,10 @@
 #include <string.h>
 
 static const struct column list_columns[] = {
-    {"SESSION", "key", NULL}, {"TITLE", "derivedTitle", NULL},
-    {"LABEL", "label", NULL}, {"UPDATED", "updatedAt", print_since},
+    {"SESSION", "key", NULL},
+    {"UPDATED", "updatedAt", print_since},
     {"MODEL", "model", NULL},
+    {"TITLE", "derivedTitle", NULL},
 };
 
 static int print_list_of(const struct json *payload)
@@ -27,22 +28,25 @@ static int list(struct command_input *input)
 static void print_content(const struct json *content)
 {
     if (json_kind(content) == JSON_STRING) {
-        puts(json_string(content, ""));
+        print_text(stdout, json_string(content, ""));
+        putchar('\n');
         return;
     }
     json_each (part, content) {
         const char *type = json_string(json_get(part, "type"), "");
         if (strcmp(type, "text") == 0)
-            puts(json_string(json_get(part, "text"), ""));
+            print_text(stdout, json_string(json_get(part, "text"), ""));
         else
-            printf("[%s]\n", type);
+            printf("[%s]", type);
+        putchar('\n');
     }
 }
 
 static int print_history(const struct json *payload)
 {
     if (json_count(json_get(payload, "messages")) == 0)
-        puts("Nothing has been said in this session.");
+        puts(json_get(payload, "sessionId") ? "Nothing has been said in this session."
+                                            : "There is no such session; culvert sessions list");
     json_each (message, json_get(payload, "messages")) {
         CLEAN(mem_free) char *when = print_since(json_get(message, "timestamp"));
         printf("%s%s%s\n", json_string(json_get(message, "role"), "?"), when ? ", " : "",

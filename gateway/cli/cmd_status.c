@@ -37,8 +37,9 @@ static void print_status(const struct json *hello, const struct json *status,
                          const struct json *presence)
 {
     print_gateway(hello);
-    printf("model %s, %lld session%s\n\n",
-           json_string(json_path(status, "sessions.defaults.model"), "not configured"),
+    printf("model %s/%s, %lld session%s\n\n",
+           json_string(json_path(status, "sessions.defaults.modelProvider"), "?"),
+           json_string(json_path(status, "sessions.defaults.model"), "?"),
            (long long)json_integer(json_path(status, "sessions.count"), 0),
            json_integer(json_path(status, "sessions.count"), 0) == 1 ? "" : "s");
     print_table(json_path(status, "sessions.recent"), session_columns, COUNT(session_columns),

@@ -71,6 +71,28 @@ char *print_yes(const struct json *boolean)
     return mem_string(json_boolean(boolean, false) ? "yes" : "");
 }
 
+/* Control characters (C0, DEL, and C1, which UTF-8 spells C2 80 to C2 9F) become blanks: a terminal would
+ * act on them. */
+static void clean(char *text, const char *but)
+{
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+
+        if ((*c < 0x20 && !strchr(but, *c)) || *c == 0x7f || c1)
+            *c = ' ';
+        if (c1)
+            *++c = ' ';
+    }
+}
+
+void print_text(FILE *out, const char *text)
+{
+    CLEAN(mem_free) char *copy = mem_string(text);
+
+    clean(copy, "\n\t");
+    fputs(copy, out);
+}
+
 static char *cell_text(const struct json *row, const struct column *column)
 {
     const struct json *value = json_path(row, column->path);
@@ -84,33 +106,79 @@ static char *cell_text(const struct json *row, const struct column *column)
         text = json_print(value, false);
     if (!text)
         text = mem_string("-");
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = ' ';
+    clean(text, "");
     return text;
+}
+
+/* Terminal columns of a character: East Asian wide ones and emoji take two. */
+static size_t columns_of(uint32_t c)
+{
+    static const struct {
+        uint32_t first, last;
+    } wide[] = {{0x1100, 0x115f}, {0x2e80, 0xa4cf}, {0xac00, 0xd7a3},   {0xf900, 0xfaff},
+                {0xfe30, 0xfe6f}, {0xff00, 0xff60}, {0xffe0, 0xffe6},   {0x1f300, 0x1faff},
+                {0x0300, 0x036f}, {0x200b, 0x200f}, {0x20000, 0x3fffd}, {0xfe00, 0xfe0f}};
+
+    for (size_t i = 0; i < COUNT(wide); i++) {
+        if (c >= wide[i].first && c <= wide[i].last)
+            return wide[i].first == 0x0300 || wide[i].first == 0x200b || wide[i].first == 0xfe00
+                       ? 0
+                       : 2;
+    }
+    return 1;
+}
+
+/* The next character of valid UTF-8; *text moves behind it. */
+static uint32_t character(const char **text)
+{
+    unsigned char first = (unsigned char)*(*text)++;
+    uint32_t c = first < 0x80   ? first
+                 : first < 0xe0 ? first & 0x1fu
+                 : first < 0xf0 ? first & 0xfu
+                                : first & 7u;
+
+    while (((unsigned char)**text & 0xc0) == 0x80)
+        c = c << 6 | ((unsigned char)*(*text)++ & 0x3fu);
+    return c;
 }
 
 static size_t width_of(const char *text)
 {
     size_t width = 0;
 
-    for (; *text; text++)
-        if (((unsigned char)*text & 0xc0) != 0x80)
-            width++;
+    while (*text)
+        width += columns_of(character(&text));
     return width;
+}
+
+/* Bytes of the text that fit into so many columns. */
+static size_t fitting(const char *text, size_t width)
+{
+    const char *at = text, *next = text;
+
+    while (*at) {
+        size_t columns = columns_of(character(&next));
+        if (columns > width)
+            break;
+        width -= columns;
+        at = next;
+    }
+    return (size_t)(at - text);
 }
 
 static void put_cell(const char *text, size_t width, bool last)
 {
-    fputs(text, stdout);
-    if (last) {
-        putchar('\n');
+    size_t w = width_of(text);
+
+    if (w > width) {
+        size_t length = fitting(text, width - 1);
+        CLEAN(mem_free) char *part = mem_format("%.*s\u2026", (int)length, text);
+        put_cell(part, width, last);
         return;
     }
-    size_t w = width_of(text);
-    do
-        putchar(' ');
-    while (++w < width + 2);
+    printf("%s%*s", text, last ? 0 : (int)(width - w + 2), "");
+    if (last)
+        putchar('\n');
 }
 
 void print_table(const struct json *rows, const struct column *columns, size_t count,

@@ -81,19 +81,28 @@ static bool issue_listed(const struct issues *issues, const struct issue *issue)
     return false;
 }
 
-/* Each warning once: those of the reading before are not repeated. */
+char *config_warning(const struct config *config, size_t index)
+{
+    const struct issues *warnings = &config->current->warnings;
+
+    if (index < warnings->count)
+        return issue_text(&warnings->items[index]);
+    if (index == warnings->count && warnings->total > warnings->count)
+        return mem_format("%zu more keys that this gateway does not use",
+                          warnings->total - warnings->count);
+    return NULL;
+}
+
+/* Those that the reading before did not have. */
 static void warnings_log(const struct snapshot *snapshot, const struct snapshot *before)
 {
     for (size_t i = 0; i < snapshot->warnings.count; i++) {
         const struct issue *warning = &snapshot->warnings.items[i];
-        if (before && issue_listed(&before->warnings, warning))
+        if (issue_listed(&before->warnings, warning))
             continue;
         CLEAN(mem_free) char *text = issue_text(warning);
         log_warn("%s", text);
     }
-    if (snapshot->warnings.total > snapshot->warnings.count)
-        log_warn("%zu more keys that this gateway does not use",
-                 snapshot->warnings.total - snapshot->warnings.count);
 }
 
 int config_load(const char *path, struct config **ret, struct fault *reterr_fault)
@@ -102,7 +111,6 @@ int config_load(const char *path, struct config **ret, struct fault *reterr_faul
 
     if (!snapshot_valid(snapshot))
         return issues_fault(&snapshot->issues, reterr_fault);
-    warnings_log(snapshot, NULL);
     struct config *config = NEW(struct config);
     config->path = mem_string(path);
     config->started = config->current = TAKE(snapshot);

@@ -20,8 +20,11 @@ enum knob {
 };
 
 /* Loads path (absent file: all defaults). Wrong: -ERR_INVALID with file, line, what was expected and the
- * nearest known key. Known OpenClaw keys that we do not use are warnings (logged once). */
+ * nearest known key. Known OpenClaw keys that we do not use are warnings; those that a reload brings are
+ * logged. */
 int config_load(const char *path, struct config **ret, struct fault *reterr_fault);
+/* The index'th warning of what is loaded, with file and line; NULL past the last. The caller owns it. */
+char *config_warning(const struct config *config, size_t index) MUSTCHECK;
 struct config *config_free(struct config *config);
 
 /* Typed reads; the row's default when absent. A row of class RESTART keeps the value of the start.

@@ -14,6 +14,7 @@
 #include "gateway/session/transcript.h"
 #include "gateway/session/turn.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define REPLAY_MS       30000
@@ -21,9 +22,11 @@
 #define WAIT_MAX_MS     3600000
 
 struct agent_params {
-    const char *message, *agent_id, *session_key, *extra_system, *label, *spawned_by, *run_id;
+    const char *message, *agent_id, *session_key, *extra_system, *label, *spawned_by, *run_id,
+        *session_id;
     const struct json *attachments;
     int64_t timeout_s;
+    bool deliver;
 };
 static const struct field agent_params_fields[] = {
     K_STR(agent_params, "message", message, REQUIRED | FIELD_NONEMPTY, MESSAGE_CAP),
@@ -33,6 +36,8 @@ static const struct field agent_params_fields[] = {
     K_STR(agent_params, "label", label, FIELD_NONEMPTY, SESSION_LABEL_MAX),
     K_STR(agent_params, "spawnedBy", spawned_by, OPTIONAL, KEY_CAP),
     K_OBJECTS(agent_params, "attachments", attachments, attachment_rows, 1000),
+    K_BOOL(agent_params, "deliver", deliver, false),
+    K_STR(agent_params, "sessionId", session_id, FIELD_NONEMPTY, 128),
     K_INT(agent_params, "timeout", timeout_s, OPTIONAL, 0, 1e9, -1),
     K_STR(agent_params, "idempotencyKey", run_id, REQUIRED | FIELD_NONEMPTY, TURN_RUN_ID_MAX),
     F_END,
@@ -315,6 +320,24 @@ static int agent_stop(struct call *call, const struct agent_params *p, const cha
     return agent_reply_outcome(call, outcome, stopped ? "Stopped." : "Nothing was running.");
 }
 
+/* Where the message goes: the key, else the session of that id, else a session kept for that id, else the
+ * agent's main session. */
+static int agent_key(struct gateway *gw, const struct agent_params *p,
+                     char key[SESSION_KEY_MAX + 1], struct fault *fault)
+{
+    char explicit_key[160] = "main";
+
+    if (p->session_key && *p->session_key)
+        return session_canonical(gw, p->session_key, p->agent_id, key, fault);
+    for (struct session *s = p->session_id ? session_newest(gw) : NULL; s; s = s->older) {
+        if (strcmp(s->session_id, p->session_id) == 0)
+            return session_canonical(gw, s->key, p->agent_id, key, fault);
+    }
+    if (p->session_id)
+        snprintf(explicit_key, sizeof(explicit_key), "explicit:%s", p->session_id);
+    return session_canonical(gw, explicit_key, p->agent_id, key, fault);
+}
+
 static int agent_run_call(struct call *call, const void *params)
 {
     const struct agent_params *p = params;
@@ -327,8 +350,11 @@ static int agent_run_call(struct call *call, const void *params)
     if (p->agent_id && !agent_exists(gw, p->agent_id))
         return call_fail(call, WIRE_INVALID_REQUEST,
                          "invalid agent params: unknown agent id \"%s\"", p->agent_id);
-    if (session_canonical(gw, p->session_key && *p->session_key ? p->session_key : "main",
-                          p->agent_id, key, &fault) < 0)
+    if (p->deliver)
+        return call_fail(call, WIRE_INVALID_REQUEST,
+                         "invalid agent params: this gateway has no channel to deliver to; "
+                         "send deliver:false and read the answer here");
+    if (agent_key(gw, p, key, &fault) < 0)
         return call_fail(call, WIRE_INVALID_REQUEST, "invalid agent params: %s", fault.text);
     if (command && command->resets && call_version(call) >= 4 && !call_require(call, SCOPE_ADMIN))
         return 0;

@@ -5,7 +5,7 @@
 #include "gateway/event/system_queue.h"
 #include "gateway/method/call.h"
 #include "gateway/method/method.h"
-#include "gateway/session/session.h"
+#include "gateway/session/row.h"
 
 #define STATUS_RECENT 10
 
@@ -103,10 +103,8 @@ static void write_sessions(struct gateway *gw, struct json_writer *w)
     jw_str(w, gw->state_dir);
     jw_array_end(w);
     jw_kint(w, "count", (int64_t)session_count(gw));
-    jw_kobject(w, "defaults");
-    jw_kstr(w, "model", config_str(gw->config, KNOB_agent_model));
-    jw_knull(w, "contextTokens"); /* clients read the key: protocol.md 4.1 has `|null` here */
-    jw_object_end(w);
+    jw_key(w, "defaults");
+    row_write_defaults(gw, 3, w); /* contextTokens is number or null for all: protocol.md 4.1 */
     jw_key(w, "recent");
     session_write_status(gw, NULL, STATUS_RECENT, w);
     write_by_agent(gw, w);

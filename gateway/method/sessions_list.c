@@ -155,6 +155,11 @@ static void list_write_paging(const struct sessions_list *p, const struct list_p
     jw_array_end(w);
 }
 
+static bool list_archived_allowed(const struct json *wanted)
+{
+    return !wanted || json_kind(wanted) == JSON_BOOL || strcmp(json_string(wanted, ""), "all") == 0;
+}
+
 int sessions_list_run(struct call *call, const void *params)
 {
     const struct sessions_list *p = params;
@@ -165,6 +170,10 @@ int sessions_list_run(struct call *call, const void *params)
     struct list_page page = {0};
     struct json_writer *w = call_reply(call);
 
+    if (!list_archived_allowed(p->archived))
+        return call_fail(call, WIRE_INVALID_REQUEST,
+                         "invalid sessions.list params: at /archived: must be true, false or "
+                         "\"all\"");
     list_select(gw, p, options.version, &page);
     jw_object(w);
     jw_kint(w, "ts", loop_wall(gw->loop));

@@ -77,7 +77,11 @@ static int check_text(const struct patch_row *row, struct gateway *gw,
 
     (void)gw;
     (void)session;
-    if (!*text || strlen(text) > 4 * SESSION_LABEL_MAX)
+    size_t characters = 0;
+
+    for (const char *at = text; *at; at++)
+        characters += ((unsigned char)*at & 0xc0) != 0x80;
+    if (characters < 1 || characters > SESSION_LABEL_MAX)
         return fault_set(fault, -ERR_INVALID, "invalid %s: expected 1 to %d characters", row->name,
                          SESSION_LABEL_MAX);
     return 0;
@@ -127,7 +131,7 @@ static int check_model(const struct patch_row *row, struct gateway *gw,
     (void)session;
     if (strspn(text, " \t") == strlen(text))
         return fault_set(fault, -ERR_INVALID, "invalid model: empty");
-    return model_resolve(gw, text, &ref, fault);
+    return model_choose(gw, text, &ref, fault);
 }
 
 static int check_spawned_by(const struct patch_row *row, struct gateway *gw,
@@ -240,7 +244,7 @@ int sessions_set_model(struct gateway *gw, struct session *session, const char *
                        struct fault *reterr_fault)
 {
     struct model_name ref;
-    int r = model ? model_resolve(gw, model, &ref, reterr_fault) : 0;
+    int r = model ? model_choose(gw, model, &ref, reterr_fault) : 0;
 
     if (r < 0)
         return r;

@@ -96,6 +96,48 @@ static const char *model_unalias(const struct config *config, const char *text)
     return text;
 }
 
+/* A model's id alone: the first provider that lists it. */
+static bool model_by_id(struct gateway *gw, const char *text, struct model_name *ret)
+{
+    const struct catalog *catalog = &gw->models->catalog;
+
+    for (size_t i = 0; i < catalog->count; i++) {
+        const struct model_provider *p = &catalog->providers[i];
+
+        if (catalog_entry(p, text) == NULL || strlen(p->id) >= sizeof ret->provider ||
+            strlen(text) >= sizeof ret->model)
+            continue;
+        memcpy(ret->provider, p->id, strlen(p->id) + 1);
+        memcpy(ret->model, text, strlen(text) + 1);
+        return true;
+    }
+    return false;
+}
+
+int model_choose(struct gateway *gw, const char *text, struct model_name *ret,
+                 struct fault *reterr_fault)
+{
+    const struct model_provider *p;
+    int r = model_resolve(gw, text, ret, reterr_fault);
+
+    if (r < 0)
+        return r;
+    p = catalog_find(&gw->models->catalog, ret->provider);
+    if (p == NULL)
+        return fault_set(reterr_fault, -ERR_INVALID,
+                         "Unknown provider \"%.80s\"; models.list names those of this gateway",
+                         ret->provider);
+    memcpy(ret->provider, p->id, strlen(p->id) + 1); /* as the configuration spells it */
+    return 0;
+}
+
+const char *model_api(struct gateway *gw, const char *provider)
+{
+    const struct model_provider *p = catalog_find(&gw->models->catalog, provider);
+
+    return p != NULL && p->ops != NULL ? p->ops->api : provider;
+}
+
 int model_resolve(struct gateway *gw, const char *text, struct model_name *ret,
                   struct fault *reterr_fault)
 {
@@ -108,6 +150,8 @@ int model_resolve(struct gateway *gw, const char *text, struct model_name *ret,
         text = "echo/echo";
     text = model_unalias(gw->config, text);
     slash = strchr(text, '/');
+    if (slash == NULL && gw->models != NULL && model_by_id(gw, text, ret))
+        return 0;
     if (slash == NULL || slash == text || slash[1] == '\0')
         return fault_set(reterr_fault, -ERR_INVALID,
                          "\"%.80s\" is not a model: write provider/model, or an alias from "

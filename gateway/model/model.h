@@ -62,13 +62,19 @@ struct models *models_new(struct gateway *gw) MUSTCHECK; /* gw->config and gw->l
 /* Ends every run now: end() with -ERR_CANCELLED comes from inside. NULL ok; returns NULL. */
 struct models *models_free(struct models *models);
 
-/* What a name means: "provider/model", an alias of agents.defaults.models, or NULL for
- * agents.defaults.model.primary. -ERR_INVALID with a fault. It need not be configured. */
+/* What a name means: "provider/model", an alias of agents.defaults.models, the id alone of a model that
+ * is configured, or NULL for agents.defaults.model.primary. -ERR_INVALID with a fault. The model need not be
+ * configured, nor, for model_resolve, its provider. */
 struct model_name {
     char provider[MODEL_NAME_MAX], model[MODEL_NAME_MAX];
 };
 int model_resolve(struct gateway *gw, const char *text, struct model_name *ret,
                   struct fault *reterr_fault);
+/* The same for a name that somebody chose: its provider must be one of ours. */
+int model_choose(struct gateway *gw, const char *text, struct model_name *ret,
+                 struct fault *reterr_fault);
+/* The provider's API kind, "openai-completions"; the provider's own name where it is not known. */
+const char *model_api(struct gateway *gw, const char *provider);
 /* The window of a model in tokens; 0: not told. */
 int64_t model_context_window(struct gateway *gw, const char *provider, const char *model);
 

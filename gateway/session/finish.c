@@ -31,7 +31,7 @@ static void turn_put_answer(struct turn *turn, struct session *session, struct s
     message = transcript_answer(&(struct transcript_answer){
         .text = turn->text.data,
         .length = turn->text.length,
-        .api = turn->model.provider,
+        .api = model_api(turn->gw, turn->model.provider),
         .provider = turn->model.provider,
         .model = turn->model.model,
         .stop_reason = aborted                   ? "aborted"

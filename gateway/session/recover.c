@@ -78,7 +78,7 @@ static void recover_note(struct turn *turn, struct session *session, struct stor
     CLEAN(mem_free)
     char *message = transcript_answer(&(struct transcript_answer){
         .text = "",
-        .api = turn->model.provider,
+        .api = model_api(turn->gw, turn->model.provider),
         .provider = turn->model.provider,
         .model = turn->model.model,
         .stop_reason = "error",

@@ -37,8 +37,7 @@ const char *const row_texts[] = {
     "execNode",
     NULL,
 };
-static const char *const row_numbers[] = {"inputTokens", "outputTokens", "totalTokens",
-                                          "contextTokens"};
+static const char *const row_numbers[] = {"inputTokens", "outputTokens", "totalTokens"};
 static const char *const row_texts_v4[] = {"icon",       "color",          "category",
                                            "statusNote", "attention",      "createdVia",
                                            "lastRunId",  "permissionMode", "traceLevel"};
@@ -79,6 +78,21 @@ static void row_write_model(struct gateway *gw, const struct session *s, const c
     agent_model(gw, s, agent_id, &ref);
     jw_kstr(w, "modelProvider", ref.provider);
     jw_kstr(w, "model", ref.model);
+}
+
+/* The model's window, where it is known; null tells v3 clients that it is not. */
+static void row_write_window(struct gateway *gw, const struct session *s, const char *agent_id,
+                             bool nulls, struct json_writer *w)
+{
+    struct model_name ref;
+    int64_t window;
+
+    agent_model(gw, s, agent_id, &ref);
+    window = model_context_window(gw, ref.provider, ref.model);
+    if (window > 0)
+        jw_kint(w, "contextTokens", window);
+    else if (nulls)
+        jw_knull(w, "contextTokens"); /* protocol.md 4.1: number or null */
 }
 
 static void row_write_active(struct gateway *gw, const char *key, struct json_writer *w)
@@ -133,6 +147,7 @@ void row_write(struct gateway *gw, const char *key, const struct session *s,
         jw_kbool(w, "abortedLastRun", session_flag(s, "abortedLastRun"));
         row_texts_write(s, row_texts, SIZE_MAX, w);
         row_numbers_write(s, row_numbers, COUNT(row_numbers), w);
+        row_write_window(gw, s, agent, false, w);
         for (size_t i = 0; i < COUNT(row_trees); i++)
             jw_ktree(w, row_trees[i], json_get(s->entry, row_trees[i]));
         if (options->title)
@@ -161,8 +176,7 @@ void row_write_defaults(struct gateway *gw, int version, struct json_writer *w)
 {
     jw_object(w);
     row_write_model(gw, NULL, session_default_agent(gw), w);
-    if (version < 4)
-        jw_knull(w, "contextTokens"); /* protocol.md 4.1: number or null */
+    row_write_window(gw, NULL, session_default_agent(gw), version < 4, w);
     jw_object_end(w);
 }
 
@@ -175,11 +189,30 @@ void row_write_resolved(struct gateway *gw, const struct session *s, struct json
 
 /* ---- the status method's rows ---- */
 
+static void row_kint_or_null(struct json_writer *w, const char *name, bool known, int64_t number)
+{
+    if (known)
+        jw_kint(w, name, number);
+    else
+        jw_knull(w, name);
+}
+
+/* How full the model's window is. protocol.md 4.1: each a number or null. */
+static void row_write_use(const struct session *s, int64_t window, struct json_writer *w)
+{
+    bool counted = json_get(s->entry, "totalTokens"), both = counted && window > 0;
+    int64_t total = session_number(s, "totalTokens", 0);
+
+    row_kint_or_null(w, "totalTokens", counted, total);
+    row_kint_or_null(w, "remainingTokens", both, total < window ? window - total : 0);
+    row_kint_or_null(w, "percentUsed", both, window > 0 ? total * 100 / window : 0);
+    row_kint_or_null(w, "contextTokens", window > 0, window);
+}
+
 static void row_write_status(struct gateway *gw, const struct session *s, struct json_writer *w)
 {
     static const char *const levels[] = {"thinkingLevel", "verboseLevel", "reasoningLevel",
                                          "elevatedLevel"};
-    static const char *const unknown[] = {"remainingTokens", "percentUsed", "contextTokens"};
     int64_t now = loop_wall(gw->loop);
     struct model_name model;
 
@@ -195,12 +228,7 @@ static void row_write_status(struct gateway *gw, const struct session *s, struct
     jw_kbool(w, "systemSent", session_flag(s, "systemSent"));
     jw_kbool(w, "abortedLastRun", session_flag(s, "abortedLastRun"));
     row_numbers_write(s, row_numbers, 2, w); /* inputTokens, outputTokens */
-    if (json_get(s->entry, "totalTokens"))
-        jw_kint(w, "totalTokens", session_number(s, "totalTokens", 0));
-    else
-        jw_knull(w, "totalTokens"); /* protocol.md 4.1: number or null, and so below */
-    for (size_t i = 0; i < COUNT(unknown); i++)
-        jw_knull(w, unknown[i]);
+    row_write_use(s, model_context_window(gw, model.provider, model.model), w);
     jw_kstr(w, "model", model.model);
     jw_karray(w, "flags");
     if (session_flag(s, "abortedLastRun"))
