@@ -60,7 +60,7 @@ static int get_value(struct command_input *input, struct client *client, struct 
 {
     CLEAN(json_free) struct json *current = client_call(client, "config.get", NULL, false, fault);
     const struct json *value =
-        current ? json_path(json_get(current, "config"), input->words[1]) : NULL;
+        current ? json_path(json_get(current, "runtimeConfig"), input->words[1]) : NULL;
 
     if (!current)
         return cli_fail_fault(fault);

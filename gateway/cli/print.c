@@ -5,7 +5,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #define COLUMN_WIDTH_MAX 72
 #define COLUMNS_MAX      12
@@ -181,6 +183,20 @@ static void put_cell(const char *text, size_t width, bool last)
         putchar('\n');
 }
 
+/* On a terminal the last column has what the others leave, if that is enough to read. */
+static size_t last_width(const size_t *widths, size_t count)
+{
+    struct winsize size;
+    size_t left, last = widths[count - 1];
+
+    if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
+        return last;
+    left = size.ws_col;
+    for (size_t i = 0; i + 1 < count; i++)
+        left = left > widths[i] + 2 ? left - widths[i] - 2 : 0;
+    return left >= 12 && left < last ? left : last;
+}
+
 void print_table(const struct json *rows, const struct column *columns, size_t count,
                  const char *empty)
 {
@@ -201,6 +217,7 @@ void print_table(const struct json *rows, const struct column *columns, size_t c
                 widths[i] = width;
         }
     }
+    widths[count - 1] = last_width(widths, count);
     for (size_t i = 0; i < count; i++)
         put_cell(columns[i].heading, widths[i], i + 1 == count);
     json_each (row, rows) {

@@ -45,7 +45,7 @@ static const struct field agent_params_fields[] = {
 static const struct field payload_rows[] = {R_STR("text", REQUIRED), R_ANY("mediaUrl", OPTIONAL),
                                             F_END};
 static const struct field agent_meta_rows[] = {
-    R_STR("sessionId", REQUIRED),
+    R_STR("sessionId", OPTIONAL),
     R_STR("provider", OPTIONAL),
     R_STR("model", OPTIONAL),
     R_ANY("usage", OPTIONAL),
@@ -313,10 +313,13 @@ static int agent_stop(struct call *call, const struct agent_params *p, const cha
 {
     struct gateway *gw = call_gateway(call);
     size_t stopped = turn_abort(gw, key, NULL, "stop", NULL);
+    const struct session *session = session_find(gw, key);
     CLEAN(json_free) struct json *outcome = json_new_object();
 
     json_put(outcome, "runId", json_new_string(p->run_id));
     json_put(outcome, "status", json_new_string("ok"));
+    if (session)
+        json_put(outcome, "sessionId", json_new_string(session->session_id));
     return agent_reply_outcome(call, outcome, stopped ? "Stopped." : "Nothing was running.");
 }
 

@@ -35,6 +35,46 @@ T(two_answers_with_one_id)
     rig_free(rig);
 }
 
+T(an_aborted_run_ends_as_each_version_says)
+{
+    struct rig *rig = rig_new(NULL);
+    struct peer *p = peer_connect(rig, 4, SCOPES);
+    struct peer *p3 = peer_connect(rig, 3, SCOPES);
+
+    script_reset();
+    peer_send(p, "{'type':'req','id':'9','method':'agent','params':{'message':'hi','sessionKey':'x'"
+                 ",'idempotencyKey':'a1'}}");
+    t_has(peer_response(p, "9"), "accepted");
+    t_ok(script_wait(rig, 0));
+    script_say(0, "Part");
+    t_json(peer_call(p, "agent", "{'message':'/stop','sessionKey':'x','idempotencyKey':'a2'}"),
+           "{'ok':true,'payload':{'status':'ok','result':{'payloads':[{'text':'Stopped.'}]}}}");
+    t_json(peer_response(p, "9"),
+           "{'ok':true,'payload':{'runId':'a1','status':'timeout','summary':'aborted',"
+           "'stopReason':'stop'}}");
+    t_json(peer_call(p3, "agent", "{'message':'hi','sessionKey':'x','idempotencyKey':'a1'}"),
+           "{'ok':true,'payload':{'status':'ok','summary':'aborted','result':{'payloads':[{'text':"
+           "'Part'}],'meta':{'aborted':true}}}}");
+    t_json(peer_call(p, "agent", "{'message':'/stop','sessionKey':'y','idempotencyKey':'a3'}"),
+           "{'ok':true,'payload':{'result':{'payloads':[{'text':'Nothing was running.'}]}}}");
+    rig_free(rig);
+}
+
+T(a_message_goes_where_it_was_sent_or_nowhere)
+{
+    struct rig *rig = rig_new(NULL);
+    struct peer *p = peer_connect(rig, 4, SCOPES);
+
+    script_reset();
+    t_has(peer_call(p, "agent", "{'message':'hi','sessionId':'mine','idempotencyKey':'a1'}"),
+          "\"sessionKey\":\"agent:main:explicit:mine\"");
+    t_has(peer_call(p, "agent", "{'message':'hi','sessionKey':'agent:no:x','idempotencyKey':'a2'}"),
+          "Agent \\\"no\\\" no longer exists in configuration");
+    t_has(peer_call(p, "agent", "{'message':'hi','deliver':true,'idempotencyKey':'a3'}"),
+          "no channel to deliver to");
+    rig_free(rig);
+}
+
 T(a_failed_run_has_payload_and_error)
 {
     struct rig *rig = rig_new(NULL);

@@ -116,6 +116,7 @@ static const struct {
     {"'execAsk':'x'", "invalid execAsk (use \\\"off\\\"|\\\"on-miss\\\"|\\\"always\\\")"},
     {"'model':' '", "invalid model: empty"},
     {"'model':'nothing'", "is not a model"},
+    {"'model':'nobody/x'", "Unknown provider \\\"nobody\\\""},
     {"'spawnedBy':'main'", "spawnedBy is only supported for subagent:* sessions"},
     {"'sendPolicy':'x'", "invalid sendPolicy"},
     {"'archived':'yes'", "invalid archived"},
@@ -285,6 +286,30 @@ T(create_with_a_message_runs_it)
            "{'payload':{'runId':'s1','status':'started'}}");
     t_has(peer_call(p, "sessions.create", "{'key':'y','label':'L'}"), "label already in use");
     t_json(peer_call(p, "sessions.describe", "{'key':'y'}"), "{'payload':{'session':null}}");
+    rig_free(rig);
+}
+
+T(a_repeated_create_makes_no_second_session)
+{
+    struct rig *rig = rig_new(NULL);
+    struct peer *p = peer_connect(rig, 4, SCOPES);
+
+    script_reset();
+    CLEAN(mem_free)
+    char *first =
+        mem_string(peer_call(p, "sessions.create", "{'idempotencyKey':'c1','message':'hi'}"));
+    const char *again = peer_call(p, "sessions.create", "{'idempotencyKey':'c1','message':'hi'}");
+    const char *id = strstr(first, "\"sessionId\":\"");
+    CLEAN(mem_free) char *same = mem_format("%.50s", id ? id : "?");
+    t_has(again, same);
+    t_has(again, "\"runStarted\":true");
+    t_has(peer_call(p, "sessions.list", "{}"), "\"totalCount\":1");
+    t_ok(script_wait(rig, 0));
+    t_eq(script_count, 1);
+    t_has(peer_call(p, "sessions.create", "{'key':'agent:no:x'}"), "no longer exists");
+    t_has(peer_call(p, "sessions.send", "{'key':'nowhere','message':'hi'}"),
+          "session not found: nowhere");
+    t_has(peer_call(p, "sessions.list", "{'archived':'some'}"), "at /archived");
     rig_free(rig);
 }
 
