@@ -63,5 +63,6 @@ int gateway_start(const struct gateway_options *options, struct gateway **ret,
 void gateway_shutdown(struct gateway *gw, const char *reason, int64_t restart_expected_ms);
 struct gateway *gateway_free(struct gateway *gw);
 
-/* A connection that did not come through a listener (tests, the in-process tunnel): one end of a pair. */
+/* A connection of this process itself (tests, our own parts), so it counts as local: one end of a pair. What
+ * a tunnel brings comes by conns_open_as. */
 struct ws *gateway_attach(struct gateway *gw);

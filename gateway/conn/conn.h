@@ -59,6 +59,7 @@ struct conn {
     struct conn_subscriptions *subscriptions; /* gateway/event/subscribe.h; NULL: none */
     unsigned unauthorised_calls;
     unsigned open_calls;                        /* method/call.c: requests not yet answered */
+    size_t open_bytes;                          /* and what they came with */
     struct timer beat;                          /* pings while open */
     int64_t pinged_at;                          /* loop_now() of the last ping; 0: none yet */
     struct conn *next, *previous, *same_bucket; /* conns.c */

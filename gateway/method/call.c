@@ -34,6 +34,7 @@ struct call {
     struct buf out;
     struct json_writer w;
     size_t payload_at; /* where the payload begins in out */
+    size_t weight;     /* bytes of the request */
     void (*gone)(void *arg);
     void *gone_arg;
     struct call *next; /* spare list, or the connection's open calls */
@@ -44,6 +45,7 @@ struct calls {
     struct call *spare;
     unsigned spare_count;
     struct call *open; /* all that wait for an answer */
+    size_t bytes;      /* of their requests */
 };
 
 static const char *const wire_names[] = {
@@ -103,8 +105,11 @@ static void call_release(struct call *call)
     struct calls *calls = call->gw->calls;
     struct conn *conn = conn_find(call->gw, call->conn);
 
-    if (conn)
+    if (conn) {
         conn->open_calls--;
+        conn->open_bytes -= call->weight;
+    }
+    calls->bytes -= call->weight;
     *call->back = call->next;
     if (call->next)
         call->next->back = call->back;
@@ -154,7 +159,11 @@ struct call *call_new(struct conn *conn, const struct method *row, const struct 
     memcpy(call->id, frame->id.at, frame->id.length);
     call->id[frame->id.length] = '\0';
 
-    if (++conn->open_calls > CALLS_PER_CONN_MAX) {
+    call->weight = frame->body.length;
+    conn->open_bytes += call->weight;
+    conn->gw->calls->bytes += call->weight;
+    if (++conn->open_calls > CALLS_PER_CONN_MAX || conn->open_bytes > CALLS_BYTES_PER_CONN_MAX ||
+        conn->gw->calls->bytes > CALLS_BYTES_MAX) {
         call_fail_with(call,
                        &(struct call_error){.code = WIRE_UNAVAILABLE,
                                             .message = "too many open requests on this connection",

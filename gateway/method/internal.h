@@ -6,7 +6,11 @@
 #include "gateway/method/method.h"
 
 /* One more open request on a connection is UNAVAILABLE: nobody waits for a thousand answers at once. */
-#define CALLS_PER_CONN_MAX 1024
+#define CALLS_PER_CONN_MAX       1024
+/* A call keeps what it was called with while it is open. Bytes of all that are, likewise: two of the largest
+ * messages per connection, and the whole process. */
+#define CALLS_BYTES_PER_CONN_MAX ((size_t)2 * CONN_MESSAGE_MAX)
+#define CALLS_BYTES_MAX          CONN_OUTPUT_TOTAL_MAX
 
 /* NULL: over the ceiling, already answered. row may be NULL (unknown method). */
 struct call *call_new(struct conn *conn, const struct method *row, const struct frame *frame);

@@ -72,6 +72,93 @@ T(a_tunnelled_peer_is_never_local)
     rig_free(rig);
 }
 
+/* PR OC#57647: what looks like a device token neither skips the limiter nor goes uncounted. */
+T(a_device_token_in_the_request_does_not_skip_the_limiter)
+{
+    struct rig *rig = rig_new(NULL);
+    struct kit_device d = kit_device(1), stranger = kit_device(9);
+    const char *both = "{" V4 CLI ",'auth':{'token':'" RIG_TOKEN "','deviceToken':'x'}}";
+    CLEAN(mem_free) char *token = pair_up(rig, &d, "'operator.read'");
+
+    for (int i = 0; i < 10; i++) {
+        struct visitor *v = visitor_new(rig, REMOTE);
+        t_json(visitor_hello(v, "{" V4 CLI ",'auth':{'deviceToken':'guess'}}", &d),
+               "{'error':{'details':{'code':'AUTH_DEVICE_TOKEN_MISMATCH'}}}");
+        visitor_free(v);
+    }
+    /* locked out: the right secret beside a made-up device token, of a known and an unknown device */
+    struct visitor *v = visitor_new(rig, REMOTE);
+    t_json(visitor_hello(v, both, &d), "{'error':{'details':{'code':'AUTH_RATE_LIMITED'}}}");
+    visitor_free(v);
+    v = visitor_new(rig, REMOTE);
+    t_json(visitor_hello(v, both, &stranger), "{'error':{'details':{'code':'AUTH_RATE_LIMITED'}}}");
+    visitor_free(v);
+    v = visitor_new(rig, REMOTE);
+    t_json(visitor_hello(v, both, NULL), "{'error':{'details':{'code':'AUTH_RATE_LIMITED'}}}");
+    visitor_free(v);
+    /* somebody else is not */
+    v = visitor_new(rig, "203.0.113.77");
+    t_json(visitor_hello(v, "{" V4 CLI "," TOKEN "}", NULL), "{'ok':true}");
+    visitor_free(v);
+    rig_free(rig);
+}
+
+/* CVE-2026-28472: a token's presence proves nothing about the device beside it. */
+T(a_right_token_does_not_excuse_a_wrong_device_proof)
+{
+    struct rig *rig = rig_new(NULL);
+    struct kit_device d = kit_device(1), thief = kit_device(2);
+
+    for (int form = 0; form < 3; form++) {
+        struct visitor *v = visitor_new(rig, "pair");
+        CLEAN(mem_free)
+        char *text =
+            kit_sign(&d, "{" V4 CLI ",'scopes':['operator.admin']," TOKEN "}", 3, v->nonce, v->ts);
+        CLEAN(json_free) struct json *params = kit_json(text);
+        struct json *device = json_edit(params, "device");
+        if (form == 0)
+            json_put(device, "signature", json_new_string("AAAA"));
+        else if (form == 1)
+            json_put(device, "publicKey", json_new_string(thief.public_key));
+        else
+            json_put(device, "id", json_new_string(thief.id));
+        CLEAN(mem_free) char *printed = json_print(params, false);
+        visitor_connect(v, printed, NULL);
+        t_json(visitor_next(v), "{'ok':false,'error':{'code':'INVALID_REQUEST'}}");
+        visitor_wait_close(v);
+        t_eq(v->close_code, 1008);
+        visitor_free(v);
+    }
+    t_eq(pairing_request_count(rig->gw), 0);
+    t_ok(!device_find(rig->gw, d.id) && !device_find(rig->gw, thief.id));
+    rig_free(rig);
+}
+
+/* GHSA-rqpp-rjj8-7wv8: what a client says it may do is a wish. */
+T(scopes_a_client_declares_are_only_a_wish)
+{
+    struct rig *rig = rig_new(NULL);
+    struct kit_device d = kit_device(1);
+    CLEAN(mem_free) char *token = pair_up(rig, &d, "'operator.read'");
+    CLEAN(mem_free)
+    char *wider =
+        mem_format("{" V4 CLI ",'scopes':['operator.admin'],'auth':{'deviceToken':'%s'}}", token);
+    CLEAN(mem_free)
+    char *v3 = mem_format("{'minProtocol':3,'maxProtocol':3," CLI ",'auth':{'token':'%s'}}", token);
+    struct visitor *v = visitor_new(rig, REMOTE);
+
+    t_json(visitor_hello(v, "{" V4 CLI ",'scopes':['operator.admin']," TOKEN "}", NULL),
+           "{'ok':true,'payload':{'auth':{'scopes':[]}}}");
+    visitor_free(v);
+    v = visitor_new(rig, REMOTE);
+    t_json(visitor_hello(v, wider, &d), "{'error':{'details':{'code':'AUTH_SCOPE_MISMATCH'}}}");
+    visitor_free(v);
+    v = visitor_new(rig, REMOTE); /* v3: left out means admin */
+    t_json(visitor_hello(v, v3, &d), "{'ok':false}");
+    visitor_free(v);
+    rig_free(rig);
+}
+
 /* ---- memory ---- */
 
 /* 64 KiB of `[0,0,…` become megabytes of tree: gone before the wait for the peer's close begins. */
@@ -141,6 +228,51 @@ T(a_full_process_drops_who_holds_the_most_and_nobody_else)
     visitor_free(innocent);
     bytes_unref(big);
     bytes_unref(two);
+    rig_free(rig);
+}
+
+/* Calls that stay open keep what they were called with: a thousand of 25 MiB would be too much. */
+T(open_calls_hold_only_so_much)
+{
+    struct rig *rig = rig_new(NULL);
+    struct visitor *v;
+    struct conn *conn = reader(rig, &v), *other;
+    struct visitor *w;
+    struct buf text;
+    size_t open = 0;
+
+    conn->scopes = SCOPE_ADMIN;
+    buf_init(&text, 24u << 20);
+    for (int i = 0; i < 8; i++) {
+        buf_clear(&text);
+        buf_addf(&text,
+                 "{\"type\":\"req\",\"id\":\"w%d\",\"method\":\"agent.wait\",\"params\":{"
+                 "\"runId\":\"none\",\"timeoutMs\":60000,\"junk\":\"",
+                 i);
+        size_t room = 8u << 20;
+        memset(buf_reserve(&text, room), 'x', room);
+        text.length += room;
+        buf_add_str(&text, "\"}}");
+        t_eq(ws_send(v->ws, text.data, text.length, NULL), 0);
+        rig_advance(rig, 1);
+    }
+    const char *said;
+    do
+        said = visitor_next(v);
+    while (said[0] && !strstr(said, "\"res\""));
+    open = conn->open_calls;
+    t_json(said, "{'ok':false,'error':{'code':'UNAVAILABLE','retryable':true}}");
+    t_ok(open >= 2 && open < 8);
+    t_eq(conn->state, CONN_OPEN);
+    other = reader(rig, &w); /* somebody else is served, a large message included */
+    other->scopes = SCOPE_ADMIN;
+    ws_send(w->ws, text.data, text.length, NULL);
+    rig_advance(rig, 1000);
+    t_eq(other->open_calls, 1);
+    visitor_free(w);
+    visitor_free(v);
+    buf_done(&text);
+    rig_advance(rig, 61000);
     rig_free(rig);
 }
 
