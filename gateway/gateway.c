@@ -182,7 +182,7 @@ static void tell_shutdown(struct gateway *gw, const char *reason, int64_t restar
     jw_object_end(&w);
     CLEAN(bytes_unref) struct bytes *payload = bytes_from_buf(&b);
     buf_done(&b);
-    event_emit(gw, &(struct event){.id = EVENT_shutdown, .payload = payload});
+    event_emit_now(gw, &(struct event){.id = EVENT_shutdown, .payload = payload});
 }
 
 static void close_all(void *arg)
@@ -203,7 +203,7 @@ void gateway_shutdown(struct gateway *gw, const char *reason, int64_t restart_ex
     log_info("shutting down: %s", reason);
     listen_stop(gw);
     tell_shutdown(gw, reason, restart_expected_ms);
-    /* A fan-out over many connections takes a few turns; the close frames go behind it. */
+    /* What else is on its way to many connections takes a few turns; the close frames go behind it. */
     timer_start(gw->loop, &gw->drain, SHUTDOWN_POLL_MS, 0, close_all, gw);
 }
 

@@ -168,6 +168,14 @@ void event_emit(struct gateway *gw, const struct event *event)
         lane_pass(gw->events->lanes, parcel);
 }
 
+void event_emit_now(struct gateway *gw, const struct event *event)
+{
+    CLEAN(parcel_unref) struct parcel *parcel = parcel_new(gw, event);
+
+    conn_each (conn, gw)
+        deliver(conn, parcel);
+}
+
 const char *event_name(enum event_id id)
 {
     return event_rows[id].name;

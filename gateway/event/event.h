@@ -51,6 +51,9 @@ void events_stop(struct gateway *gw);
 /* Takes its own references. LOG events are appended and published after the commit; events of the same
  * session_key wait behind them, so order within a lane holds. */
 void event_emit(struct gateway *gw, const struct event *event);
+/* To everyone entitled before it returns, past what waits for its slice or its commit: last words. Not
+ * for LOG events. */
+void event_emit_now(struct gateway *gw, const struct event *event);
 /* The same inside a batch the caller commits: published when that batch is on disk, in order. The
  * batch's own op is the caller's. */
 void event_emit_in(struct gateway *gw, struct store_batch *batch, const struct event *event);

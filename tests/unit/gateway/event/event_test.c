@@ -219,3 +219,25 @@ T(shutdown_is_told_before_1012)
     t_str(peer_close_reason(peer), "service restart");
     rig_free(rig);
 }
+
+/* The close frames come a moment later, however long the fan-outs of that moment take. */
+T(shutdown_does_not_wait_for_a_slice)
+{
+    struct rig *rig = rig_new(NULL);
+    size_t told = 0, all = EVENT_SLICE + 10;
+    CLEAN(mem_free) int64_t *before = mem_array(all, sizeof(*before));
+
+    for (size_t i = 0; i < all; i++)
+        peer_connect(rig, 4, "operator.read");
+    rig_advance(rig, EVENT_STATE_MS);
+    conn_each (conn, rig->gw)
+        before[told++] = conn->outlet.seq;
+    t_eq(told, all);
+    gateway_shutdown(rig->gw, "test", -1);
+    told = 0;
+    conn_each (conn, rig->gw) {
+        t_eq(conn->outlet.seq, before[told] + 1);
+        told++;
+    }
+    rig_free(rig);
+}
