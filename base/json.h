@@ -17,7 +17,8 @@ struct json_slice {
 
 /* Strict RFC 8259 grammar and UTF-8, exactly one value, no \u0000 (nor lone surrogates), no two equal
  * keys in one object, at most JSON_DEPTH_MAX levels and JSON_VALUES_MAX values, no integer literal
- * beyond ±2^53. 0 or -ERR_INVALID (fault says what and at which byte). Any thread. Linear in length
+ * beyond ±2^53. 0, -ERR_INVALID (no JSON), or -ERR_UNSUPPORTED (JSON of which we take less); the fault says
+ * what and at which byte. Any thread. Linear in length
  * (a hashed key set above a few keys). */
 int json_scan(const char *text, size_t length, struct fault *reterr_fault);
 

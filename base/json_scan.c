@@ -22,9 +22,17 @@ struct scan {
     const char *const *wanted;
     struct json_slice *found;
     const char *error; /* what is wrong, at `at` */
+    int code;          /* 0: it is no JSON; else why it was refused */
 };
 
 static bool scan_value(struct scan *s);
+
+/* JSON by its grammar, but more than we take: told apart, because another parser would have answered. */
+static const char *refused(struct scan *s, const char *error)
+{
+    s->code = -ERR_UNSUPPORTED;
+    return error;
+}
 
 static bool scan_fail(struct scan *s, const char *error)
 {
@@ -76,16 +84,16 @@ static bool scan_unicode_escape(struct scan *s)
     if (unit < 0)
         return scan_fail(s, "\\u needs four hexadecimal digits");
     if (unit == 0)
-        return scan_fail(s, "\\u0000 is not allowed in strings");
+        return scan_fail(s, refused(s, "\\u0000 is not allowed in strings"));
     if (unit >= 0xdc00 && unit <= 0xdfff)
-        return scan_fail(s, "lone surrogate in a string");
+        return scan_fail(s, refused(s, "lone surrogate in a string"));
     if (unit >= 0xd800 && unit <= 0xdbff) {
         const char *low = s->at + 6;
         if (s->end - low < 6 || low[0] != '\\' || low[1] != 'u')
-            return scan_fail(s, "lone surrogate in a string");
+            return scan_fail(s, refused(s, "lone surrogate in a string"));
         unit = scan_unit(low + 2, s->end);
         if (unit < 0xdc00 || unit > 0xdfff)
-            return scan_fail(s, "lone surrogate in a string");
+            return scan_fail(s, refused(s, "lone surrogate in a string"));
         s->at += 6;
     }
     s->at += 6;
@@ -214,10 +222,10 @@ static const char *number_trouble(struct scan *s)
         return trouble;
     size_t length = (size_t)(s->at - first);
     if (!point && !exponent && !integer_fits(digits, count))
-        return "integer beyond 2^53 (send it as a string)";
+        return refused(s, "integer beyond 2^53 (send it as a string)");
     if (length > NUMBER_LENGTH_MAX)
-        return "number longer than 63 characters";
-    return exponent && !number_is_finite(first, length) ? "number out of range" : NULL;
+        return refused(s, "number longer than 63 characters");
+    return exponent && !number_is_finite(first, length) ? refused(s, "number out of range") : NULL;
 }
 
 static bool scan_number(struct scan *s)
@@ -242,7 +250,7 @@ static bool scan_word(struct scan *s, const char *word, size_t length)
 static bool scan_enter(struct scan *s)
 {
     if (s->depth == JSON_DEPTH_MAX)
-        return scan_fail(s, "nested deeper than 64 levels");
+        return scan_fail(s, refused(s, "nested deeper than 64 levels"));
     s->depth++;
     s->at++;
     scan_space(s);
@@ -302,7 +310,7 @@ static bool scan_member(struct scan *s, struct json_keys *keys)
         return false;
     if (!json_keys_add(keys, &s->keys, key, escaped)) {
         s->at = key_at;
-        return scan_fail(s, "the same key twice in one object");
+        return scan_fail(s, refused(s, "the same key twice in one object"));
     }
     scan_space(s);
     if (!scan_char(s, ':', "expected : after a key"))
@@ -351,7 +359,7 @@ static bool scan_value(struct scan *s)
     if (s->at == s->end)
         return scan_fail(s, "the text ends too early");
     if (++s->values > JSON_VALUES_MAX)
-        return scan_fail(s, "more than 100000 values");
+        return scan_fail(s, refused(s, "more than 100000 values"));
     switch (*s->at) {
     case '{': return scan_object(s);
     case '[': return scan_array(s);
@@ -377,7 +385,8 @@ static int scan_run(struct scan *s, size_t *reterr_at, struct fault *fault)
     if (!s->error)
         return 0;
     *reterr_at = (size_t)(s->at - s->start);
-    return fault_set(fault, -ERR_INVALID, "%s (byte %zu)", s->error, *reterr_at);
+    return fault_set(fault, s->code ? s->code : -ERR_INVALID, "%s (byte %zu)", s->error,
+                     *reterr_at);
 }
 
 static struct scan scan_start(const char *text, size_t length)

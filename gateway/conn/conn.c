@@ -193,14 +193,15 @@ static void on_drained(struct conn *conn, const char *text, size_t length)
     event_conn_drained(conn);
 }
 
-/* Text that is no JSON is ignored; JSON that is no request is answered. protocol.md 1.3, 1.5. */
+/* Text that is no JSON is ignored; JSON that is no request, or more of it than we take, is answered.
+ * protocol.md 1.3, 1.5. */
 static void answer_malformed(struct conn *conn, const char *text, size_t length,
                              const struct frame *frame, const struct fault *fault)
 {
     char message[FAULT_TEXT_MAX + 32];
     struct json_slice id = frame->id;
 
-    if (json_scan(text, length, NULL) < 0)
+    if (json_scan(text, length, NULL) == -ERR_INVALID)
         return;
     if (!id.at)
         id = (struct json_slice){"\"invalid\"", strlen("\"invalid\"")};

@@ -339,9 +339,10 @@ int call_fail(struct call *call, enum wire_error code, const char *format, ...)
 /* What a caller can mend is INVALID_REQUEST; what may pass by itself is UNAVAILABLE and retryable. */
 int call_fail_fault(struct call *call, const struct fault *fault)
 {
-    bool theirs = fault->code == -ERR_INVALID || fault->code == -ERR_NOT_FOUND ||
-                  fault->code == -ERR_EXISTS || fault->code == -ERR_CONFLICT ||
-                  fault->code == -ERR_DENIED || fault->code == -ERR_TOO_LARGE;
+    bool theirs = fault->code == -ERR_INVALID || fault->code == -ERR_UNSUPPORTED ||
+                  fault->code == -ERR_NOT_FOUND || fault->code == -ERR_EXISTS ||
+                  fault->code == -ERR_CONFLICT || fault->code == -ERR_DENIED ||
+                  fault->code == -ERR_TOO_LARGE;
     bool passing =
         fault->code == -ERR_BUSY || fault->code == -ERR_FULL || fault->code == -ERR_TIMEOUT;
 

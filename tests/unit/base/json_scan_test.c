@@ -18,7 +18,7 @@ static void refuses(int line, const char *text, const char *why)
 {
     struct fault fault = {.text = ""};
 
-    if (json_scan(text, strlen(text), &fault) != -ERR_INVALID)
+    if (json_scan(text, strlen(text), &fault) >= 0)
         t_fail(__FILE__, line, "scanned: %s", text);
     else if (!strstr(fault.text, why))
         t_fail(__FILE__, line, "%s\n      refused with %s\n      expected     %s", text, fault.text,
@@ -263,4 +263,28 @@ T(members)
     t_eq(json_scan_members("", 0, wanted, got, &fault), -ERR_INVALID);
     t_eq(json_scan_members("{\"b\":1,", 7, wanted, got, &fault), -ERR_INVALID);
     t_ok(got[1].at && *got[1].at == '1'); /* read before the trouble */
+}
+
+T(what_is_no_json_and_what_is_more_than_we_take_are_told_apart)
+{
+    static const struct {
+        const char *text;
+        int code;
+    } rows[] = {
+        {"{\"a\":1", -ERR_INVALID},
+        {"nope", -ERR_INVALID},
+        {"[01]", -ERR_INVALID},
+        {"1 2", -ERR_INVALID},
+        {"\"\xc3\x28\"", -ERR_INVALID},
+        {"{\"a\":1,\"a\":2}", -ERR_UNSUPPORTED},
+        {"9007199254740993", -ERR_UNSUPPORTED},
+        {"1e999", -ERR_UNSUPPORTED},
+        {"\"\\u0000\"", -ERR_UNSUPPORTED},
+        {"\"\\ud800\"", -ERR_UNSUPPORTED},
+        {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", -ERR_UNSUPPORTED},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        t_eq_(__FILE__, __LINE__, rows[i].text, "code",
+              json_scan(rows[i].text, strlen(rows[i].text), NULL), rows[i].code);
 }

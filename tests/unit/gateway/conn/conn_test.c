@@ -37,6 +37,8 @@ T(malformed_frames_are_answered_and_text_that_is_no_json_is_not)
          "{'error':{'message':'invalid request frame: must have required property \"method\"'}}"},
         {"{'type':'event','event':'x'}", "\"invalid\"", "{'error':{'code':'INVALID_REQUEST'}}"},
         {"{'type':'res','id':'q','ok':true}", "\"q\"", "{'error':{'code':'INVALID_REQUEST'}}"},
+        {"{'type':'req','id':'y','method':'x','method':'y'}", "\"y\"",
+         "{'error':{'code':'INVALID_REQUEST'}}"},
         {"{'type':'req','id':'2','method':'connect','params':{}}", "\"2\"",
          "{'error':{'message':'connect is only valid as the first request'}}"},
     };
@@ -44,8 +46,7 @@ T(malformed_frames_are_answered_and_text_that_is_no_json_is_not)
     struct visitor *v = inside(rig);
 
     visitor_say(v, "nope{");
-    visitor_say(v,
-                "{'type':'req','id':'z','method':'x','method':'y'}"); /* two equal keys: no JSON */
+    visitor_say(v, "{'type':'req','id':'z','method':'x'"); /* cut: no JSON */
     for (size_t i = 0; i < COUNT(rows); i++) {
         visitor_say(v, rows[i].text);
         const char *text = answer_to(v, rows[i].id);
