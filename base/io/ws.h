@@ -73,7 +73,7 @@ struct ws_server_config {
     const char *host;      /* "127.0.0.1", "::1", "0.0.0.0"; NULL with unix_path */
     int port;              /* 0: any free one */
     const char *unix_path; /* a stream socket made with mode; a dead leftover is replaced */
-    uint32_t unix_mode;
+    uint32_t unix_mode;    /* 0: 0600 */
     const char *tls_certificate, *tls_key; /* files; NULL: plain */
     size_t message_max; /* inbound message ceiling once ws_set_message_max was not called */
     size_t output_max;  /* bytes queued per connection; see ws_send */

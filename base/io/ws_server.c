@@ -230,7 +230,9 @@ static void set_defaults(struct ws_server_config *config)
 int ws_listen(struct loop *loop, const struct ws_server_config *config, struct ws_server **ret,
               struct fault *reterr_fault)
 {
-    int port, fd = ws_listen_socket(config, &port, reterr_fault);
+    struct ws_server_config settled = *config;
+    set_defaults(&settled);
+    int port, fd = ws_listen_socket(&settled, &port, reterr_fault);
     if (fd < 0)
         return fd;
 
@@ -239,9 +241,8 @@ int ws_listen(struct loop *loop, const struct ws_server_config *config, struct w
     server->loop = loop;
     server->fd = fd;
     server->port = port;
-    server->config = *config;
+    server->config = settled;
     server->unix_path = mem_string(config->unix_path);
-    set_defaults(&server->config);
     server->door = ws_door_ref(loop, tls, reterr_fault);
     if (server->door && tls)
         server->vhost = ws_door_server_tls(server->door, config->tls_certificate, config->tls_key,

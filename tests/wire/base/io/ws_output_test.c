@@ -5,6 +5,8 @@
 #include "tests/wire/base/io/ws_certificate.h"
 #include "tests/wire/base/io/ws_rig.h"
 
+#include <sys/stat.h>
+
 #define KIB 1024u
 #define MIB (1024u * 1024u)
 
@@ -173,10 +175,13 @@ T(unix_with_tiny_buffers)
 {
     struct rig *g = rig_new();
     char path[300];
+    struct stat made;
     snprintf(path, sizeof(path), "%s/s", t_tmpdir());
     g->config.host = NULL;
     g->config.unix_path = path;
     rig_listen(g);
+    t_eq(stat(path, &made), 0);
+    t_eq(made.st_mode & 0777, 0600); // the mode nobody gave
     torture(g, NULL);
     rig_free(g);
 }
