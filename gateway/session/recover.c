@@ -51,6 +51,7 @@ static void recover_collect(void *arg, const struct store_turn *row)
     turn->usage = (struct model_usage){-1, -1, -1, -1};
     turn->kind = agent_kind_of(recovery->gw, agent);
     turn->rest = mem_string(json_string(json_get(detail, "message"), NULL));
+    turn->images = mem_string(json_string(json_get(detail, "images"), NULL));
     agent_model(recovery->gw, session, agent, &turn->model);
 
     recovery->turns = mem_grow(recovery->turns, recovery->count + 1, sizeof(struct turn *));
@@ -65,7 +66,7 @@ static void recover_message(struct turn *turn, struct session *session, struct s
 
     if (!turn->rest)
         return;
-    message = transcript_user(turn->rest, NULL, turn->run_id, turn->accepted_at);
+    message = transcript_user(turn->rest, turn->images, turn->run_id, turn->accepted_at);
     transcript_append(
         turn->gw, session, batch,
         &(struct transcript_message){
@@ -123,6 +124,7 @@ static void recover_free(struct turn *turn)
     mem_free(turn->caller_key);
     mem_free(turn->agent_id);
     mem_free(turn->rest);
+    mem_free(turn->images);
     mem_free(turn->error);
     mem_free(turn);
 }

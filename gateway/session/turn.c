@@ -100,7 +100,8 @@ static struct turn *turn_new(struct gateway *gw, const struct turn_request *requ
     turn->caller_key = mem_string(request->caller_key);
     turn->extra_system = mem_string(request->extra_system);
     turn->command = command_of(request->message, &rest);
-    turn->rest = *rest ? mem_string(rest) : NULL;
+    if (*rest || (turn->command && turn->command->resets && request->images))
+        turn->rest = mem_string(rest);
     turn->timeout_ms = turn_timeout(gw, request->timeout_ms);
     turn->delta_at = INT64_MIN;
     turn->usage = (struct model_usage){-1, -1, -1, -1};
@@ -138,6 +139,8 @@ static void turn_put_start(struct turn *turn, struct store_batch *batch)
     json_put(detail, "callerKey", json_new_string(turn->caller_key));
     if (turn->rest)
         json_put(detail, "message", json_new_string(turn->rest));
+    if (turn->images)
+        json_put(detail, "images", json_new_string(turn->images));
     CLEAN(mem_free) char *text = json_print(detail, false);
     store_idempotency_put(batch, key, outcome, turn->accepted_at);
     store_turn_put(batch, &(struct store_turn){.run_id = turn->run_id,
@@ -176,12 +179,12 @@ int turn_submit(struct gateway *gw, const struct turn_request *request,
     index_put(&turns->by_run, &turn->node, turn->run_id);
 
     batch = store_batch(gw->store);
-    if (!turn->command && lane_resets(turn->lane)) {
+    if (!turn->command && lane_resets(turn->lane))
         turn->rest = mem_string(request->message);
+    if (turn->rest)
         turn->images = mem_string(request->images);
-    } else if (!turn->command) {
+    else if (!turn->command)
         turn_put_user(turn, session, batch, request->message, request->images);
-    }
     turn_put_start(turn, batch);
     session_put(gw, session, batch, true);
     row_emit_changed(gw, batch, session, "send", NULL, turn->run_id);

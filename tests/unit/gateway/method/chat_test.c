@@ -185,6 +185,16 @@ T(attachments)
           "invalid base64");
     t_has(peer_call(p, "chat.send", "{'sessionKey':'h','message':'  ','idempotencyKey':'k4'}"),
           "message or attachment required");
+
+    script_end(0);
+    CLEAN(mem_free)
+    char *anew = mem_format("{'sessionKey':'h','message':'/new look','idempotencyKey':'k5',"
+                            "'attachments':[{'fileName':'a.png','content':'%s'}]}",
+                            png);
+    t_has(peer_call(p, "chat.send", anew), "started");
+    t_ok(script_wait(rig, 1));
+    t_json(script_runs[1].messages, "[{'role':'user','content':[{'type':'text','text':'look'},{'"
+                                    "type':'image','mimeType':'image/png','data':'*'}]}]");
     rig_free(rig);
 }
 
