@@ -130,20 +130,6 @@ static void agent_write_result(const struct json *outcome, const char *text, str
     jw_object_end(w);
 }
 
-static int agent_fail(struct call *call, const char *run_id, const char *error)
-{
-    CLEAN(json_free) struct json *payload = json_new_object();
-
-    json_put(payload, "runId", json_new_string(run_id));
-    json_put(payload, "status", json_new_string("error"));
-    json_put(payload, "summary", json_new_string(error));
-    CLEAN(mem_free) char *text = json_print(payload, false);
-    return call_fail_with(call, &(struct call_error){.code = WIRE_UNAVAILABLE,
-                                                     .message = error,
-                                                     .payload = text,
-                                                     .retry_after_ms = -1});
-}
-
 static int agent_reply_outcome(struct call *call, const struct json *outcome, const char *text)
 {
     const char *run_id = json_string(json_get(outcome, "runId"), "");
@@ -152,7 +138,8 @@ static int agent_reply_outcome(struct call *call, const struct json *outcome, co
     struct json_writer *w;
 
     if (strcmp(status, "error") == 0)
-        return agent_fail(call, run_id, json_string(json_get(outcome, "error"), "the run failed"));
+        return chat_fail_run(call, run_id,
+                             json_string(json_get(outcome, "error"), "the run failed"));
     w = call_reply(call);
     jw_object(w);
     jw_kstr(w, "runId", run_id);

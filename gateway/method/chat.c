@@ -42,14 +42,10 @@ static const struct field chat_send_fields[] = {
     K_STR(chat_send, "idempotencyKey", run_id, REQUIRED | FIELD_NONEMPTY, TURN_RUN_ID_MAX),
     F_END,
 };
-static const struct field chat_send_reply[] = {
-    R_STR("runId", OPTIONAL),
-    R_STR("status", OPTIONAL),
-    R_BOOL("ok", OPTIONAL),
-    R_BOOL("aborted", OPTIONAL),
-    R_STRS("runIds", OPTIONAL),
-    R_STR("summary", OPTIONAL),
-    F_END,
+const struct field chat_send_reply[] = {
+    R_STR("runId", OPTIONAL),      R_STR("status", OPTIONAL),  R_BOOL("ok", OPTIONAL),
+    R_BOOL("aborted", OPTIONAL),   R_STRS("runIds", OPTIONAL), R_STR("summary", OPTIONAL),
+    R_STR("stopReason", OPTIONAL), R_INT("endedAt", OPTIONAL), F_END,
 };
 
 static int chat_reply_status(struct call *call, const char *run_id, const char *status)
@@ -61,6 +57,20 @@ static int chat_reply_status(struct call *call, const char *run_id, const char *
     jw_kstr(w, "status", status);
     jw_object_end(w);
     return call_send(call);
+}
+
+int chat_fail_run(struct call *call, const char *run_id, const char *error)
+{
+    CLEAN(json_free) struct json *payload = json_new_object();
+
+    json_put(payload, "runId", json_new_string(run_id));
+    json_put(payload, "status", json_new_string("error"));
+    json_put(payload, "summary", json_new_string(error));
+    CLEAN(mem_free) char *text = json_print(payload, false);
+    return call_fail_with(call, &(struct call_error){.code = WIRE_UNAVAILABLE,
+                                                     .message = error,
+                                                     .payload = text,
+                                                     .retry_after_ms = -1});
 }
 
 /* The run has ended, in this life of the gateway or an earlier one. */
@@ -82,16 +92,7 @@ static int chat_reply_known(struct call *call, const char *run_id, const struct 
         jw_object_end(w);
         return call_send(call);
     }
-    CLEAN(json_free) struct json *payload = json_new_object();
-    const char *error = json_string(json_get(outcome, "error"), "the run failed");
-    json_put(payload, "runId", json_new_string(run_id));
-    json_put(payload, "status", json_new_string("error"));
-    json_put(payload, "summary", json_new_string(error));
-    CLEAN(mem_free) char *text = json_print(payload, false);
-    return call_fail_with(call, &(struct call_error){.code = WIRE_UNAVAILABLE,
-                                                     .message = error,
-                                                     .payload = text,
-                                                     .retry_after_ms = -1});
+    return chat_fail_run(call, run_id, json_string(json_get(outcome, "error"), "the run failed"));
 }
 
 static int chat_stop(struct call *call, const char *session_key)

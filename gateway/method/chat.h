@@ -14,7 +14,10 @@ struct chat_message {
     int64_t timeout_ms; /* < 0: as configured */
     bool existing;      /* refused where no such session is */
 };
+extern const struct field chat_send_reply[];
 extern const struct field attachment_rows[]; /* what every method takes in `attachments` */
+/* A run that failed: error and payload both say so, as protocol.md 6.1 and 6.2 have it. */
+int chat_fail_run(struct call *call, const char *run_id, const char *error);
 int chat_submit(struct call *call, const struct chat_message *message);
 
 /* chat_history.c */

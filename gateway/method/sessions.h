@@ -87,7 +87,7 @@ struct sessions_send {
     const struct json *attachments;
     int64_t timeout_ms;
 };
-extern const struct field sessions_send_fields[], sessions_send_reply[];
+extern const struct field sessions_send_fields[]; /* answered as chat.send */
 int sessions_send_run(struct call *call, const void *params);
 
 struct sessions_abort {

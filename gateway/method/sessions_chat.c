@@ -26,13 +26,6 @@ const struct field sessions_send_fields[] = {
     K_INT(sessions_send, "timeoutMs", timeout_ms, OPTIONAL, 0, 1e12, -1),
     F_END,
 };
-const struct field sessions_send_reply[] = {
-    R_STR("runId", OPTIONAL),
-    R_STR("status", OPTIONAL),
-    R_BOOL("ok", OPTIONAL),
-    R_BOOL("aborted", OPTIONAL),
-    F_END,
-};
 
 int sessions_send_run(struct call *call, const void *params)
 {
