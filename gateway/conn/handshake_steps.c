@@ -147,11 +147,12 @@ static enum refusal_kind step_auth(struct conn *conn, struct conn_handshake *h)
 {
     struct gateway *gw = conn->gw;
     const char *key = h->ingress.rate_key;
-    bool locked = limit_auth_wait(gw, key, h->ingress.exempt) > 0;
     enum refusal_kind shared = REFUSAL_RATE_LIMITED, device;
     struct auth_policy policy;
 
     auth_policy_read(gw->config, &policy);
+    /* Without a secret there is nothing to guess, and no way around "local only" by a device token. */
+    bool locked = policy.mode != AUTH_NONE && limit_auth_wait(gw, key, h->ingress.exempt) > 0;
     if (!locked)
         shared = auth_shared(&policy, &h->params.auth, h->version, &h->ingress, h->proxy_user,
                              &h->auth_method);

@@ -290,6 +290,15 @@ static bool owned_by(const char *pid, uint32_t uid)
     return stat(path, &info) == 0 && info.st_uid == uid;
 }
 
+/* The process that was found may be gone and its number somebody else's. */
+static bool holds_it_still(const struct belongings *b)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (b->sockets[i] == b->road->inode)
+            return true;
+    return false;
+}
+
 static const char *judge_belongings(const char *pid, const struct one_road *road)
 {
     struct belongings b = {.road = road};
@@ -299,6 +308,8 @@ static const char *judge_belongings(const char *pid, const struct one_road *road
     b.known = mem_array(SOCKETS_MAX, sizeof(*b.known));
     if (each_descriptor(pid, collect, &b) < 0)
         why = "its descriptors cannot be read";
+    else if (!b.why && !holds_it_still(&b))
+        why = "it let go of its socket while it was looked at";
     else
         why = b.why ? b.why : judge_sockets(&b);
     mem_free(b.sockets);

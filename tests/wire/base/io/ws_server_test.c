@@ -119,6 +119,7 @@ T(every_header_that_trust_needs_is_seen)
     header_case("tailscale-user-login", "Tailscale-User-Login: a@b\r\n", "a@b");
     header_case("x-remote-user", "x-remote-user: carol\r\n", "carol");
     header_case("x-remote-user", "", "(absent)");
+    header_case("x-remote-user", "X-Remote-User: a\r\nX-Remote-User: b\r\n", "a"); /* SECURITY.md */
     header_case("x-forwarded-for", "X-Forwarded-For: a\r\nX-Forwarded-For: b\r\n", "a, b");
     header_case("x-forwarded-for", "X-Forwarded-For:\r\n", "");
 }
