@@ -97,7 +97,7 @@ enum refusal_kind auth_shared(const struct auth_policy *policy, const struct con
 
 scope_set auth_secret_scopes(const struct auth_policy *policy, const struct ingress *ingress)
 {
-    if (policy->mode == AUTH_TRUSTED_PROXY)
+    if (policy->mode == AUTH_TRUSTED_PROXY && ingress->proxied)
         return SCOPE_NONE; /* who somebody is does not say what they may do */
     if (policy->secret_scopes)
         return scope_parse(policy->secret_scopes);

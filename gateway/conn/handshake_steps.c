@@ -132,7 +132,8 @@ static enum refusal_kind pick_refusal(const struct conn_handshake *h, enum refus
  * (a)). Held to the one-road test before anything comes of it. */
 static bool by_kernel(struct conn_handshake *h, enum refusal_kind shared)
 {
-    bool nothing_said = shared == REFUSAL_TOKEN_MISSING || shared == REFUSAL_PASSWORD_MISSING;
+    bool nothing_said = shared == REFUSAL_TOKEN_MISSING || shared == REFUSAL_PASSWORD_MISSING ||
+                        shared == REFUSAL_PROXY_IDENTITY;
     const struct ingress *in = &h->ingress;
 
     if (!nothing_said || !h->has_device || in->transport != WS_UNIX || !in->own_uid)

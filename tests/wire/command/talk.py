@@ -112,6 +112,16 @@ def tls():
             check("ws to a wss port is status 3", code == 3, f"{code} {err}")
 
 
+def the_owner_behind_a_proxys_gateway():
+    """trusted-proxy: names carry no scope, so only the owner's own socket can approve the first device."""
+    for args in (["--auth", "trusted-proxy"], ["--auth", "token"], ["--auth", "none"]):
+        with scratch() as home, Gateway(home, *args):
+            code, out, err = run(home, "devices", "list", "--json")
+            value = json_of(out)
+            check(f"{args[1]}: the owner comes in by gateway.sock without a secret",
+                  code == 0 and "operator.pairing" in value["paired"][0]["scopes"], f"{code}\n{out}{err}")
+
+
 def shutdown_reaches_the_follower():
     with scratch() as home:
         gateway = Gateway(home)
@@ -132,5 +142,6 @@ if __name__ == "__main__":
     another_home()
     interrupted_turn()
     tls()
+    the_owner_behind_a_proxys_gateway()
     shutdown_reaches_the_follower()
     kit.finish()

@@ -83,7 +83,14 @@ T(the_secret_carries_scopes_only_on_this_host)
     t_eq(auth_secret_scopes(&policy, &remote), SCOPE_NONE);
     t_eq(auth_secret_scopes(&policy, &proxied), SCOPE_NONE);
     t_eq(auth_secret_scopes(&policy, &theirs), SCOPE_NONE);
+    policy.mode = AUTH_TRUSTED_PROXY; /* a name carries none, the owner's own socket does */
+    proxied.trusted_proxy = true;
+    t_eq(auth_secret_scopes(&policy, &proxied), SCOPE_NONE);
+    t_eq(auth_secret_scopes(&policy, &remote), SCOPE_NONE);
+    t_eq(auth_secret_scopes(&policy, &ours), SCOPE_ALL);
     policy.secret_scopes = listed;
+    t_eq(auth_secret_scopes(&policy, &proxied), SCOPE_NONE);
+    policy.mode = AUTH_TOKEN;
     t_eq(auth_secret_scopes(&policy, &remote), SCOPE_READ);
     t_eq(auth_secret_scopes(&policy, &loopback), SCOPE_READ);
 }
