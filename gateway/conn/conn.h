@@ -76,6 +76,7 @@ bool conns_make_room(void *gw);
 
 struct conn *conn_find(struct gateway *gw, conn_id id); /* NULL: already gone */
 size_t conn_count(const struct gateway *gw);   /* all there are, also half-open and closing ones */
+bool conn_any_v3(const struct gateway *gw);    /* is an open connection of protocol 3 there? */
 conn_id conn_newest(const struct gateway *gw); /* the highest id given so far; ids rise */
 /* Walk, in rising id order; safe against closing any connection inside. */
 struct conn *conn_first(struct gateway *gw);

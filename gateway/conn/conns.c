@@ -85,6 +85,14 @@ size_t conn_count(const struct gateway *gw)
     return gw->conns->count;
 }
 
+bool conn_any_v3(const struct gateway *gw)
+{
+    for (struct conn *conn = gw->conns ? gw->conns->first : NULL; conn; conn = conn_next(conn))
+        if (conn->state == CONN_OPEN && conn->version == 3)
+            return true;
+    return false;
+}
+
 conn_id conn_newest(const struct gateway *gw)
 {
     return (conn_id){gw->conns ? gw->conns->last_id : 0};

@@ -94,16 +94,25 @@ static bool holds_value(const struct conn *conn, const struct parcel *parcel)
     return false;
 }
 
-/* The end of a run says everything its held deltas would have said. */
-static void forget_run(struct conn *conn, const struct parcel *parcel)
+static void send_held(struct conn *conn, struct held **at)
+{
+    CLEAN(parcel_unref) struct parcel *parcel = parcel_ref((*at)->parcel);
+    int v = version_index(conn);
+
+    held_drop(conn, at);
+    send_numbered(conn, parcel->replace_tail[v] ? parcel->replace_tail[v] : parcel->tail[v]);
+}
+
+/* What was held back of a run is told before what must not be held back: its end stays its last word. */
+static void send_held_of_run(struct conn *conn, const struct parcel *parcel)
 {
     struct held **at = &conn->outlet.held;
 
-    while (*at) {
+    while (*at && conn->state == CONN_OPEN) {
         const struct parcel *old = (*at)->parcel;
         if (old->run_id && strcmp(old->run_id, parcel->run_id) == 0 &&
             strcmp(event_rows[old->id].name, event_rows[parcel->id].name) == 0)
-            held_drop(conn, at);
+            send_held(conn, at);
         else
             at = &(*at)->next;
     }
@@ -124,21 +133,14 @@ void deliver(struct conn *conn, struct parcel *parcel)
         return;
     }
     if (policy == EVENT_KEEP && parcel->run_id && conn->outlet.held)
-        forget_run(conn, parcel);
+        send_held_of_run(conn, parcel);
     send_numbered(conn, parcel->tail[version_index(conn)]);
 }
 
 void deliver_held(struct conn *conn)
 {
-    while (conn->outlet.held && conn->state == CONN_OPEN &&
-           ws_queued(conn->ws) <= EVENT_SLOW_BYTES) {
-        struct parcel *parcel = conn->outlet.held->parcel;
-        int v = version_index(conn);
-
-        send_numbered(conn, parcel->replace_tail[v] ? parcel->replace_tail[v] : parcel->tail[v]);
-        if (conn->outlet.held)
-            held_drop(conn, &conn->outlet.held);
-    }
+    while (conn->outlet.held && conn->state == CONN_OPEN && ws_queued(conn->ws) <= EVENT_SLOW_BYTES)
+        send_held(conn, &conn->outlet.held);
 }
 
 void deliver_forget(struct conn *conn)

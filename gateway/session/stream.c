@@ -79,9 +79,10 @@ static struct bytes *chat_bytes(struct turn *turn, const char *session_key,
     return stream_take(&b);
 }
 
+/* Is a second copy needed: another key, and somebody who would hear it. */
 static bool stream_two_keys(const struct turn *turn)
 {
-    return strcmp(turn->caller_key, turn->session_key) != 0;
+    return strcmp(turn->caller_key, turn->session_key) != 0 && conn_any_v3(turn->gw);
 }
 
 static void chat_emit(struct turn *turn, struct store_batch *batch, const struct chat_event *event)
@@ -93,6 +94,7 @@ static void chat_emit(struct turn *turn, struct store_batch *batch, const struct
     event_emit_in(turn->gw, batch,
                   &(struct event){.id = EVENT_chat,
                                   .session_key = turn->session_key,
+                                  .run_id = turn->run_id,
                                   .payload = payload,
                                   .payload_v3 = v3});
 }
@@ -135,6 +137,7 @@ static void lifecycle_emit(struct turn *turn, struct store_batch *batch, struct 
     event_emit_in(turn->gw, batch,
                   &(struct event){.id = EVENT_agent_log,
                                   .session_key = turn->session_key,
+                                  .run_id = turn->run_id,
                                   .payload = payload,
                                   .payload_v3 = v3});
 }

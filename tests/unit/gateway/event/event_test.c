@@ -146,6 +146,31 @@ T(a_slow_reader_gets_the_full_text_instead_of_every_delta)
     rig_free(rig);
 }
 
+T(the_end_of_a_run_is_a_slow_readers_last_word_of_it)
+{
+    struct rig *rig = rig_new(NULL);
+    struct peer *peer = peer_connect(rig, 4, "operator.read");
+    CLEAN(mem_free) char *filler = mem_array(EVENT_SLOW_BYTES + 1000, 1);
+
+    settle(rig, peer);
+    peer_pause(peer, true);
+    memset(filler, 'x', EVENT_SLOW_BYTES);
+    CLEAN(mem_free) char *big = mem_format("{\"filler\":\"%s\"}", filler);
+    emit_text(rig, EVENT_agent, "s", NULL, big, NULL);
+    emit_text(rig, EVENT_agent, "s", NULL, big, NULL);
+    rig_advance(rig, 10);
+    emit_text(rig, EVENT_chat_delta, "s", "run", "{\"deltaText\":\"held\"}", "{\"replace\":true}");
+    rig_advance(rig, 10);
+    emit_text(rig, EVENT_chat, "s", "run", "{\"state\":\"final\"}", NULL);
+    rig_advance(rig, 50);
+    peer_pause(peer, false);
+    t_has(peer_event(peer, "chat"), "\"replace\":true");
+    t_has(peer_event(peer, "chat"), "final");
+    rig_advance(rig, 1000);
+    t_eq(peer_pending(peer), 0);
+    rig_free(rig);
+}
+
 T(a_thousand_viewers_hear_everything_in_order)
 {
     enum { VIEWERS = 200, EVENTS = 20 };
