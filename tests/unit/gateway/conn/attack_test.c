@@ -78,7 +78,7 @@ T(a_device_token_in_the_request_does_not_skip_the_limiter)
     struct rig *rig = rig_new(NULL);
     struct kit_device d = kit_device(1), stranger = kit_device(9);
     const char *both = "{" V4 CLI ",'auth':{'token':'" RIG_TOKEN "','deviceToken':'x'}}";
-    CLEAN(mem_free) char *token = pair_up(rig, &d, "'operator.read'");
+    mem_free(pair_up(rig, &d, "'operator.read'"));
 
     for (int i = 0; i < 10; i++) {
         struct visitor *v = visitor_new(rig, REMOTE);
