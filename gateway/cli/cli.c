@@ -11,7 +11,7 @@
 #include <string.h>
 
 static const struct cli_command commands[] = {
-#define COMMAND(name, summary) {#name, summary, cmd_##name},
+#define COMMAND(name, words, summary) {#name, words, summary, cmd_##name},
 #include "gateway/cli/commands.def"
 #undef COMMAND
     {0},

@@ -15,11 +15,12 @@ enum cli_exit {
 
 struct cli_command {
     const char *name;
+    const char *words; /* what may stand first, separated by blanks; completion offers them */
     const char *summary;
     int (*run)(int argc, char **argv); /* argv[0] is "culvert NAME"; returns an exit status */
 };
 
-#define COMMAND(name, summary) int cmd_##name(int argc, char **argv);
+#define COMMAND(name, words, summary) int cmd_##name(int argc, char **argv);
 #include "gateway/cli/commands.def"
 #undef COMMAND
 

@@ -98,7 +98,8 @@ static void on_closed(struct ws *ws, void *arg, uint16_t code, const char *reaso
     CHECK(conn, CONN_MAGIC);
     (void)ws;
     if (conn->connected_at)
-        log_info("%s %s gone: %u %s", conn->client.id, conn->uuid, code, reason ? reason : "");
+        log_info("%s %s gone: %u%s%s", conn->client.id, conn->uuid, code,
+                 reason && reason[0] ? " " : "", reason ? reason : "");
     else
         log_debug("%s gone before hello: %u %s", conn->uuid, code, reason ? reason : "");
     conn_free(conn);

@@ -131,6 +131,27 @@ def wrong_words():
             check(f"culvert {' '.join(args)}: status 0 on stdout", code == 0 and "ulvert" in out and not err, out + err)
 
 
+def completion():
+    rows = [
+        (["h"], ["health"]),
+        (["sess"], ["sessions"]),
+        (["sessions", "re"], ["reset"]),
+        (["call", "chat.ab"], ["chat.abort"]),
+        (["status", "--to"], ["--token", "--token-file"]),
+        (["call", "health", ""], []),
+    ]
+    with scratch() as home:
+        for words, offered in rows:
+            code, out, err = run(home, "completion", "words", *words)
+            check(f"{' '.join(words)}<TAB> offers {', '.join(offered) or 'nothing'}", code == 0 and out.split() == offered, out + err)
+        script = f"PATH={os.path.dirname(CULVERT)}:$PATH; source <(culvert completion bash); COMP_WORDS=(culvert config s); COMP_CWORD=2; " \
+                 "_culvert; echo ${COMPREPLY[@]}"
+        done = subprocess.run(["bash", "-c", script], env=environment(home), capture_output=True, text=True, timeout=kit.WAIT_S)
+        check("bash completes by it", done.stdout.split() == ["set", "schema"], done.stdout + done.stderr)
+        code, _, err = run(home, "completion", "tcsh")
+        check("another shell is status 2", code == 2 and "bash" in err, err)
+
+
 def secrets_stay_secret():
     with scratch() as home:
         with Gateway(home, token=False) as gateway:
@@ -183,6 +204,7 @@ if __name__ == "__main__":
     ports_and_seconds()
     killed_gateway_leaves_no_trap()
     wrong_words()
+    completion()
     secrets_stay_secret()
     service_manager()
     kit.finish()
