@@ -15,7 +15,7 @@ enum field_kind {
     FIELD_OBJECT,  /* nested struct, decoded by sub */
     FIELD_OBJECTS, /* const struct json *: array, each item checked against sub */
     FIELD_MAP,     /* const struct json *: object whose values all match `sub[0]` (sub NULL: any) */
-    FIELD_ANY,     /* const struct json * */
+    FIELD_ANY,     /* const struct json *; with names: true, false or one of them */
     FIELD_ARRAY,   /* const struct json *: array of anything */
 };
 

@@ -118,7 +118,14 @@ static void schema_map(const struct field *f, struct json_writer *w)
 
 static void schema_any(const struct field *f, struct json_writer *w)
 {
-    (void)f, (void)w;
+    if (!f->names)
+        return;
+    jw_karray(w, "enum");
+    jw_bool(w, true);
+    jw_bool(w, false);
+    for (size_t i = 0; f->names[i]; i++)
+        jw_str(w, f->names[i]);
+    jw_array_end(w);
 }
 
 static void schema_array(const struct field *f, struct json_writer *w)

@@ -12,6 +12,7 @@
 #define K_ENUM(t, k, m, list, other) {K_(t, k, m, OPTIONAL, ENUM), .names = (list), .otherwise = (other)}
 #define K_STRS(t, k, m, f, cap) {K_(t, k, m, f, STRS), .max = (cap)}
 #define K_OBJECTS(t, k, m, rows, cap) {K_(t, k, m, OPTIONAL, OBJECTS), .sub = (rows), .max = (cap)}
+#define K_CHOICE(t, k, m, list) {K_(t, k, m, OPTIONAL, ANY), .names = (list)} /* true, false or a name */
 #define K_ANY(t, k, m) {K_(t, k, m, OPTIONAL, ANY)}
 
 #define KEY_CAP 512       /* characters of a session key */

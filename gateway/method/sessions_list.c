@@ -19,6 +19,7 @@
 /* ---- sessions.list ---- */
 
 static const char *const list_sorts[] = {"updatedAt", "lastInteractionAt", NULL};
+static const char *const archived_names[] = {"all", NULL};
 const struct field sessions_list_fields[] = {
     K_INT(sessions_list, "limit", limit, OPTIONAL, 1, 1e9, 0),
     K_INT(sessions_list, "offset", offset, OPTIONAL, 0, 1e9, 0),
@@ -33,7 +34,7 @@ const struct field sessions_list_fields[] = {
     K_STR(sessions_list, "spawnedBy", spawned_by, FIELD_NONEMPTY, KEY_CAP),
     K_STR(sessions_list, "agentId", agent_id, FIELD_NONEMPTY, 128),
     K_STR(sessions_list, "search", search, OPTIONAL, 1000),
-    K_ANY(sessions_list, "archived", archived),
+    K_CHOICE(sessions_list, "archived", archived, archived_names),
     F_END,
 };
 static const struct field row_fields[] = {R_STR("key", REQUIRED), R_STR("kind", REQUIRED), F_END};
@@ -155,11 +156,6 @@ static void list_write_paging(const struct sessions_list *p, const struct list_p
     jw_array_end(w);
 }
 
-static bool list_archived_allowed(const struct json *wanted)
-{
-    return !wanted || json_kind(wanted) == JSON_BOOL || strcmp(json_string(wanted, ""), "all") == 0;
-}
-
 int sessions_list_run(struct call *call, const void *params)
 {
     const struct sessions_list *p = params;
@@ -170,10 +166,6 @@ int sessions_list_run(struct call *call, const void *params)
     struct list_page page = {0};
     struct json_writer *w = call_reply(call);
 
-    if (!list_archived_allowed(p->archived))
-        return call_fail(call, WIRE_INVALID_REQUEST,
-                         "invalid sessions.list params: at /archived: must be true, false or "
-                         "\"all\"");
     list_select(gw, p, options.version, &page);
     jw_object(w);
     jw_kint(w, "ts", loop_wall(gw->loop));

@@ -369,3 +369,39 @@ T(write_cases)
     }
     fclose(file);
 }
+
+struct choice {
+    const struct json *archived;
+};
+static const char *const choice_names[] = {"all", NULL};
+static const struct field choice_fields[] = {
+    {.key = "archived",
+     .kind = FIELD_ANY,
+     .at = offsetof(struct choice, archived),
+     .set_at = FIELD_NO_SET,
+     .names = choice_names},
+    F_END,
+};
+
+T(a_choice_is_true_false_or_a_name)
+{
+    static const struct {
+        const char *text;
+        int result;
+    } rows[] = {
+        {"{\"archived\":true}", 0},
+        {"{\"archived\":false}", 0},
+        {"{\"archived\":\"all\"}", 0},
+        {"{}", 0},
+        {"{\"archived\":\"some\"}", -ERR_INVALID},
+        {"{\"archived\":1}", -ERR_INVALID},
+        {"{\"archived\":null}", -ERR_INVALID},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        CLEAN(json_free) struct json *tree = json_parse(rows[i].text, strlen(rows[i].text), NULL);
+        struct choice choice;
+        t_eq_(__FILE__, __LINE__, rows[i].text, "result",
+              field_decode(choice_fields, tree, &choice, sizeof(choice), NULL), rows[i].result);
+    }
+}
