@@ -21,6 +21,13 @@ struct fault {
     char text[FAULT_TEXT_MAX];
 };
 
+/* An empty fault without touching the room for its text: for the roads every request takes. */
+static inline void fault_clear(struct fault *fault)
+{
+    fault->code = 0;
+    fault->text[0] = '\0';
+}
+
 /* The table's text for a negative code; never NULL. Any thread. */
 const char *err_text(int code);
 

@@ -112,7 +112,7 @@ static int parse_event(const struct json_slice *m, struct frame *f, struct fault
 
 int frame_parse(const char *text, size_t length, struct frame *ret, struct fault *reterr_fault)
 {
-    struct json_slice m[M_COUNT];
+    LATER struct json_slice m[M_COUNT];
 
     *ret = (struct frame){.seq = -1};
     int r = json_scan_members(text, length, frame_members, m, reterr_fault);

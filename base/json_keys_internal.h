@@ -28,6 +28,13 @@ struct json_keys {
     struct json_slice few[JSON_KEYS_FEW];
 };
 
+static inline void json_keys_init(struct json_keys *keys)
+{
+    keys->object = 0;
+    keys->count = 0;
+    keys->escaped = false;
+}
+
 /* False when the object has this key already. escaped: the key is written with an escape. */
 bool json_keys_add(struct json_keys *keys, struct json_key_table *table, struct json_slice key,
                    bool escaped);

@@ -284,7 +284,8 @@ static bool is_name(struct json_slice key, bool escaped, const char *name)
 {
     if (escaped)
         return json_key_equal(key, (struct json_slice){name, strlen(name)});
-    return strncmp(key.at, name, key.length) == 0 && name[key.length] == '\0';
+    return key.length > 0 && key.at[0] == name[0] && strncmp(key.at, name, key.length) == 0 &&
+           name[key.length] == '\0';
 }
 
 static void scan_keep_wanted(struct scan *s, struct json_slice key, bool escaped, const char *value)
@@ -326,9 +327,10 @@ static bool scan_member(struct scan *s, struct json_keys *keys)
 
 static bool scan_object(struct scan *s)
 {
-    struct json_keys keys = {.count = 0};
+    LATER struct json_keys keys;
     enum more more = MORE;
 
+    json_keys_init(&keys);
     if (!scan_enter(s))
         return false;
     if (s->at < s->end && *s->at == '}')

@@ -1,6 +1,7 @@
 /* Bytes of JSON strings: plain runs and UTF-8, eight bytes at a time where they are plain. */
 #include "base/json_internal.h"
 
+#include <endian.h>
 #include <string.h>
 
 #define ONES  0x0101010101010101ull
@@ -17,6 +18,12 @@ static uint64_t unplain_bytes(uint64_t word)
     return (below | word) & HIGHS;
 }
 
+/* Which byte in memory the lowest set bit belongs to. */
+static size_t first_byte(uint64_t hit)
+{
+    return (size_t)__builtin_ctzll(hit) / 8;
+}
+
 static bool is_plain(unsigned char c)
 {
     return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
@@ -27,10 +34,12 @@ size_t json_plain_run(const char *text, size_t length)
     size_t at = 0;
 
     while (length - at >= 8) {
-        uint64_t word;
+        uint64_t word, hit;
         memcpy(&word, text + at, sizeof(word));
-        if (unplain_bytes(word))
-            break;
+        word = le64toh(word); /* the first byte lowest */
+        hit = unplain_bytes(word);
+        if (hit)
+            return at + first_byte(hit);
         at += 8;
     }
     while (at < length && is_plain((unsigned char)text[at]))

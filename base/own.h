@@ -21,6 +21,10 @@
         take_;                                                                                     \
     })
 
+/* A local that is filled before it is read: the release build, which zeroes locals, leaves it alone. Only
+ * where a profile shows it. */
+#define LATER __attribute__((uninitialized))
+
 #define MUSTCHECK                    __attribute__((warn_unused_result))
 #define PRINTF(fmt, args)            __attribute__((format(printf, fmt, args)))
 #define COUNT(array)                 (sizeof(array) / sizeof((array)[0]))

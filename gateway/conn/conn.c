@@ -212,9 +212,10 @@ static void answer_malformed(struct conn *conn, const char *text, size_t length,
 
 static void on_request(struct conn *conn, const char *text, size_t length)
 {
-    struct frame frame = {0};
-    struct fault fault = {0};
+    struct frame frame;
+    LATER struct fault fault;
 
+    fault_clear(&fault);
     if (frame_parse(text, length, &frame, &fault) < 0) {
         answer_malformed(conn, text, length, &frame, &fault);
         return;

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "gateway/config/config.h"
 #include "gateway/event/event.h"
+#include "gateway/method/call.h"
 #include "gateway/session/session.h"
 
 #include <string.h>
@@ -16,7 +17,7 @@
 
 struct health {
     struct gateway *gw;
-    struct bytes *summary;
+    struct bytes *summary, *payload;
     int64_t version;
     int64_t measured_at, measured_cpu_ms;
     struct timer refresh;
@@ -144,7 +145,9 @@ static void refresh(struct health *health)
         return; /* over its ceiling: the last one stands */
 
     bytes_unref(health->summary);
+    bytes_unref(health->payload);
     health->summary = summary;
+    health->payload = call_payload(summary->data, summary->length);
     health->version++;
     event_emit(health->gw, &(struct event){.id = EVENT_health, .payload = summary});
 }
@@ -172,6 +175,7 @@ struct health *health_free(struct health *health)
         return NULL;
     timer_stop(health->gw->loop, &health->refresh);
     bytes_unref(health->summary);
+    bytes_unref(health->payload);
     return mem_free(health);
 }
 
@@ -180,6 +184,12 @@ const struct bytes *health_summary(struct gateway *gw, bool now)
     if (now || !gw->health->summary)
         refresh(gw->health);
     return gw->health->summary;
+}
+
+struct bytes *health_payload(struct gateway *gw, bool now)
+{
+    health_summary(gw, now);
+    return gw->health->payload;
 }
 
 int64_t health_version(const struct gateway *gw)

@@ -229,12 +229,10 @@ void call_on_gone(struct call *call, void (*fn)(void *arg), void *arg)
 
 #ifdef CULVERT_CHECK_REPLIES
 /* Test builds: a reply outside its row's schema is a bug found here, not in a client. */
-static void check_reply(const struct call *call)
+static void check_payload(const struct call *call, const char *payload, size_t length)
 {
     struct fault fault = {0};
-    const char *payload = call->out.data + call->payload_at;
-    CLEAN(json_free)
-    struct json *tree = json_parse(payload, call->out.length - call->payload_at, &fault);
+    CLEAN(json_free) struct json *tree = json_parse(payload, length, &fault);
 
     if (tree && field_check(&call->row->reply, tree, &fault) == 0)
         return;
@@ -243,9 +241,9 @@ static void check_reply(const struct call *call)
     require(reply_fits_its_schema);
 }
 #else
-static void check_reply(const struct call *call)
+static void check_payload(const struct call *call, const char *payload, size_t length)
 {
-    (void)call;
+    (void)call, (void)payload, (void)length;
 }
 #endif
 
@@ -279,7 +277,7 @@ int call_send_first(struct call *call)
 {
     CHECK(call, CALL_MAGIC);
     if (!call->out.bad)
-        check_reply(call);
+        check_payload(call, call->out.data + call->payload_at, call->out.length - call->payload_at);
     buf_add_char(&call->out, '}');
     call_put(call);
     return 0;
@@ -296,6 +294,31 @@ int call_reply_text(struct call *call, const char *json, size_t length)
 {
     jw_raw(call_reply(call), json, length);
     return call_send(call);
+}
+
+/* The payload and the brace that closes the frame, so that it can be the tail of any answer. */
+struct bytes *call_payload(const char *json, size_t length)
+{
+    struct buf b;
+
+    buf_init(&b, CONN_OUTPUT_MAX);
+    buf_add(&b, json, length);
+    buf_add_char(&b, '}');
+    struct bytes *payload = bytes_from_buf(&b);
+    buf_done(&b);
+    return payload;
+}
+
+int call_reply_shared(struct call *call, struct bytes *payload)
+{
+    struct conn *conn = conn_find(call->gw, call->conn);
+
+    call_reply(call);
+    check_payload(call, payload->data, payload->length - 1);
+    if (conn)
+        conn_send(conn, call->out.data, call->out.length, payload);
+    call_ended(call);
+    return 0;
 }
 
 int call_fail_with(struct call *call, const struct call_error *error)

@@ -30,6 +30,9 @@ int call_send(struct call *call); /* ends the call; returns 0 */
 int call_send_first(struct call *call);
 /* A payload that is ready: valid JSON text. Ends the call. */
 int call_reply_text(struct call *call, const char *json, size_t length);
+/* A payload that many calls get: made once, sent by reference. */
+struct bytes *call_payload(const char *json, size_t length) MUSTCHECK;
+int call_reply_shared(struct call *call, struct bytes *payload); /* ends the call */
 
 /* Wire error codes, protocol.md 1.5. */
 enum wire_error {

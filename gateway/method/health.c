@@ -52,9 +52,8 @@ static const struct field health_reply[] = {
 static int health_run(struct call *call, const void *params)
 {
     const struct health_get *p = params;
-    const struct bytes *summary = health_summary(call_gateway(call), p->probe);
 
-    return call_reply_text(call, summary->data, summary->length);
+    return call_reply_shared(call, health_payload(call_gateway(call), p->probe));
 }
 
 static const struct field status_reply[] = {
