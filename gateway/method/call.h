@@ -20,7 +20,8 @@ struct gateway *call_gateway(const struct call *call);
 struct conn *call_conn(const struct call *call); /* NULL: gone */
 int call_version(const struct call *call);       /* 3 or 4 */
 scope_set call_scopes(const struct call *call);
-/* Runs when the call has been answered or its connection went away, whichever is first (NULL unsets). */
+/* Runs when the call has been answered or its connection went away, whichever is first (NULL unsets).
+ * fn must not answer the call inside: it cancels or defers. */
 void call_on_gone(struct call *call, void (*fn)(void *arg), void *arg);
 
 /* Open an ok payload: write exactly one value to the writer, then call_send. */
