@@ -8,10 +8,27 @@
 
 struct agent_run;
 
-/* What a run tells its owner; all from the loop, never from inside agent_start. */
+/* A message of the run that is not its last: an assistant's that calls tools, or a tool's result. All
+ * borrowed. */
+struct agent_message {
+    const char *role; /* "assistant", "toolResult" */
+    const char *text; /* what lists show of it; NULL: nothing */
+    const char *json; /* the message, protocol.md 6.6, without ids: the transcript gives those */
+};
+
+/* What a run tells its owner; all from the loop, never from inside agent_start. The owner may cancel or
+ * drop the run inside any of them. */
 struct agent_events {
-    void (*text)(void *arg, const char *delta, size_t length); /* whole UTF-8 characters */
-    /* Once, last; the run is gone afterwards. result 0 or negative as in model.h. */
+    void (*text)(void *arg, const char *delta, size_t length);     /* whole UTF-8 characters */
+    void (*thinking)(void *arg, const char *delta, size_t length); /* likewise */
+    /* One event of the `agent` streams other than lifecycle, assistant and thinking: "tool", "compaction",
+     * "plan", "approval", … with its data as JSON text (protocol.md 6.3). */
+    void (*stream)(void *arg, const char *stream, const char *data);
+    /* To be kept: goes into the transcript, in this order. An assistant's message holds the text told so
+     * far; what text() says next begins a new one. */
+    void (*message)(void *arg, const struct agent_message *message);
+    /* Once, last; the run is gone afterwards. result 0 or negative as in model.h; out->content is the last
+     * message's content, out->usage the whole run's. */
     void (*end)(void *arg, int result, const struct model_result *out);
 };
 
@@ -21,6 +38,11 @@ struct agent_request {
     int64_t user_seq;         /* transcript seq of the message to answer */
     const char *extra_system; /* NULL: none */
     const char *provider, *model;
+    bool model_chosen; /* by the session: fallbacks do not apply */
+    enum model_thinking thinking;
+    /* Tools the caller runs itself (/v1/chat/completions, /v1/responses), as in model_request.tools; NULL: none.
+     * An answer that calls one ends the run with stop_reason "toolUse" and the calls in content. */
+    const struct json *client_tools;
     int64_t timeout_ms;
 };
 
@@ -31,6 +53,10 @@ struct agent_kind {
                                const struct agent_events *events, void *arg);
     void (*cancel)(struct agent_run *run); /* end() comes with -ERR_CANCELLED, on a later turn */
     void (*drop)(struct agent_run *run);   /* its owner goes away: nothing is called any more */
+    /* Queue mode "steer": a user's message (transcript row user_seq, text, images as in turn_request) joins the
+     * run before its next request to the model. False: too late, it becomes a turn of its own. NULL:
+     * always. */
+    bool (*steer)(struct agent_run *run, int64_t user_seq, const char *text, const char *images);
 };
 
 /* The kind an agent is configured with ("builtin" when it does not say); NULL: no such kind. */
@@ -44,6 +70,12 @@ bool agent_exists(struct gateway *gw, const char *agent_id);
 const struct json *agent_node(struct gateway *gw, const char *agent_id);
 /* Display name; NULL: none was configured. */
 const char *agent_name(struct gateway *gw, const char *agent_id);
+
+/* The agent's workspace folder (agents.list[].workspace, agents.defaults.workspace, else
+ * <state>/workspace, for others than the default agent <state>/workspace-<id>), absolute; made when it is not there.
+ * Caller owns. NULL with a fault. */
+char *agent_workspace(struct gateway *gw, const char *agent_id, struct fault *reterr_fault)
+    MUSTCHECK;
 
 /* The model of a session (NULL: of the agent): the session's override, the agent's, the default. */
 void agent_model(struct gateway *gw, const struct session *session, const char *agent_id,

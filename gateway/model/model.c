@@ -84,6 +84,18 @@ const char *model_error_kind_name(enum model_error_kind kind)
     return error_kind_names[kind];
 }
 
+enum model_thinking model_thinking_of(const char *level)
+{
+    static const char *const levels[] = {
+        [THINKING_OFF] = "off",       [THINKING_MINIMAL] = "minimal", [THINKING_LOW] = "low",
+        [THINKING_MEDIUM] = "medium", [THINKING_HIGH] = "high",       [THINKING_XHIGH] = "xhigh"};
+
+    for (size_t i = 0; level != NULL && i < COUNT(levels); i++)
+        if (strcmp(levels[i], level) == 0)
+            return (enum model_thinking)i;
+    return THINKING_OFF;
+}
+
 /* agents.defaults.models: {"provider/model": {alias}}. */
 static const char *model_unalias(const struct config *config, const char *text)
 {

@@ -33,8 +33,14 @@ enum model_error_kind {
 const char *model_error_kind_name(enum model_error_kind kind);
 
 struct model_result {
-    const char *stop_reason; /* "stop", "length", "tool_calls", … NULL on failure */
+    const char *stop_reason; /* "stop", "length", "toolUse"; NULL on failure */
+    /* The whole answer as content parts of a transcript message (protocol.md 6.6), in the order they came:
+     * {type:"text",text}, {type:"thinking",thinking,thinkingSignature?}, {type:"toolCall",id,name,
+     * arguments}. arguments is a complete object: a call whose arguments were cut or are no object fails
+     * the answer and is never told. NULL on failure. Borrowed for the call of end(). */
+    const struct json *content;
     struct model_usage usage;
+    const char *provider, *model; /* who answered: a fallback's names when one did */
     enum model_error_kind error_kind;
     const struct fault *fault;
 };
@@ -42,19 +48,41 @@ struct model_result {
 /* What a run tells its owner; all from the loop, never from inside model_start or model_cancel. The
  * owner may call model_cancel or model_drop inside text(). */
 struct model_events {
-    void (*text)(void *arg, const char *delta, size_t length); /* whole UTF-8 characters */
+    void (*text)(void *arg, const char *delta, size_t length);     /* whole UTF-8 characters */
+    void (*thinking)(void *arg, const char *delta, size_t length); /* likewise; NULL: not wanted */
     /* Once, last; the run is gone when it returns. result 0 or negative; fault is the sentence for a
      * person. Text that came before a failure stays said: such a run is never repeated silently. */
     void (*end)(void *arg, int result, const struct model_result *out);
 };
 
+/* How much a model may think before it answers: the levels of sessions.patch thinkingLevel. A model that
+ * cannot think ignores it. */
+enum model_thinking {
+    THINKING_OFF,
+    THINKING_MINIMAL,
+    THINKING_LOW,
+    THINKING_MEDIUM,
+    THINKING_HIGH,
+    THINKING_XHIGH
+};
+/* NULL or unknown: THINKING_OFF. */
+enum model_thinking model_thinking_of(const char *level);
+
 /* All strings and messages are borrowed for the call. */
 struct model_request {
     /* "openai", "gpt-x". provider NULL: model is looked up as model_resolve does (NULL: the default). */
     const char *provider, *model;
+    /* Tried in order, "provider/model", when this one cannot answer and has said nothing yet; NULL-terminated,
+     * NULL: none. */
+    const char *const *fallbacks;
     const char *system; /* NULL: none */
-    /* Array of transcript messages, protocol.md 6.6 shapes, oldest first; the last one is the user's. */
+    /* Array of transcript messages, protocol.md 6.6 shapes, oldest first; the last one is the user's or a
+     * toolResult. A toolCall without a result is given one by the back end ("no result: interrupted"). */
     const struct json *messages;
+    const struct json
+        *tools; /* [{name, description, parameters: JSON Schema}]; NULL or empty: none */
+    enum model_thinking thinking;
+    int64_t max_tokens; /* of the answer; 0: the model's own */
     int64_t timeout_ms; /* over all attempts; 0: 10 minutes */
 };
 
@@ -77,6 +105,10 @@ int model_choose(struct gateway *gw, const char *text, struct model_name *ret,
 const char *model_api(struct gateway *gw, const char *provider);
 /* The window of a model in tokens; 0: not told. */
 int64_t model_context_window(struct gateway *gw, const char *provider, const char *model);
+/* What that usage costs in US dollars by models.providers.<id>.models[].cost (per million tokens); negative:
+ * no prices are configured. */
+double model_cost(struct gateway *gw, const char *provider, const char *model,
+                  const struct model_usage *usage);
 
 /* Never NULL: a refused start is reported by end() on a later turn. Retries by providers.md 8.5 are
  * inside. */

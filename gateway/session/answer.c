@@ -93,17 +93,19 @@ void turn_run(struct turn *turn)
     row_emit_changed(turn->gw, batch, session, NULL, "start", turn->run_id);
     store_commit(batch, NULL);
 
-    turn->run = turn->kind->start(turn->gw,
-                                  &(struct agent_request){
-                                      .session_key = turn->session_key,
-                                      .session_id = turn->session_id,
-                                      .agent_id = turn->agent_id,
-                                      .run_id = turn->run_id,
-                                      .user_seq = turn->user_seq,
-                                      .extra_system = turn->extra_system,
-                                      .provider = turn->model.provider,
-                                      .model = turn->model.model,
-                                      .timeout_ms = turn->timeout_ms,
-                                  },
-                                  &events, turn);
+    turn->run = turn->kind->start(
+        turn->gw,
+        &(struct agent_request){
+            .session_key = turn->session_key,
+            .session_id = turn->session_id,
+            .agent_id = turn->agent_id,
+            .run_id = turn->run_id,
+            .user_seq = turn->user_seq,
+            .extra_system = turn->extra_system,
+            .provider = turn->model.provider,
+            .model = turn->model.model,
+            .thinking = model_thinking_of(session_text(session, "thinkingLevel", NULL)),
+            .timeout_ms = turn->timeout_ms,
+        },
+        &events, turn);
 }

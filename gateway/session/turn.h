@@ -32,9 +32,10 @@ struct turn_request {
     const char *session_key; /* canonical */
     const char *caller_key;  /* as the caller wrote it: v3 events carry that */
     const char *message;
-    const char *images;       /* JSON array of image parts; NULL: none */
-    const char *extra_system; /* NULL: none */
-    int64_t timeout_ms;       /* < 0: as configured; 0: the longest there is */
+    const char *images;              /* JSON array of image parts; NULL: none */
+    const char *extra_system;        /* NULL: none */
+    const struct json *client_tools; /* agent.h; not kept over a restart; NULL: none */
+    int64_t timeout_ms;              /* < 0: as configured; 0: the longest there is */
 };
 
 /* An outcome is a JSON object, the same live and from the store:
