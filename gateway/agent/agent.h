@@ -71,9 +71,11 @@ const struct json *agent_node(struct gateway *gw, const char *agent_id);
 /* Display name; NULL: none was configured. */
 const char *agent_name(struct gateway *gw, const char *agent_id);
 
-/* The agent's workspace folder (agents.list[].workspace, agents.defaults.workspace, else
- * <state>/workspace, for others than the default agent <state>/workspace-<id>), absolute; made when it is not there.
- * Caller owns. NULL with a fault. */
+/* The agent's workspace folder, absolute: agents.list[].workspace; for the default agent
+ * agents.defaults.workspace, else <state>/workspace; for another one its id below agents.defaults.workspace, else
+ * <state>/workspace-<id>. Caller owns. */
+char *agent_workspace_path(struct gateway *gw, const char *agent_id) MUSTCHECK;
+/* The same, and made when it is not there. NULL with a fault. */
 char *agent_workspace(struct gateway *gw, const char *agent_id, struct fault *reterr_fault)
     MUSTCHECK;
 

@@ -1,6 +1,7 @@
 /* Agents as rows for clients. */
 #include "gateway/agent/list.h"
 
+#include "base/mem.h"
 #include "gateway/agent/agent.h"
 #include "gateway/config/config.h"
 #include "gateway/gateway.h"
@@ -30,12 +31,11 @@ static void agent_write_row(struct gateway *gw, const char *id, int version, str
     if (version >= 4) {
         struct buf b;
 
+        CLEAN(mem_free) char *workspace = agent_workspace_path(gw, id);
         agent_model(gw, NULL, id, &model);
         buf_init(&b, 2 * MODEL_NAME_MAX + 8);
         buf_addf(&b, "%s/%s", model.provider, model.model);
-        jw_kstr(
-            w, "workspace",
-            json_string(json_get(node, "workspace"), config_str(gw->config, KNOB_agent_workspace)));
+        jw_kstr(w, "workspace", workspace);
         jw_kobject(w, "model");
         jw_kstr(w, "primary", b.data);
         jw_object_end(w);
