@@ -23,6 +23,7 @@
 #include "gateway/session/session.h"
 #include "gateway/session/turn.h"
 #include "gateway/state_dir.h"
+#include "gateway/tools/tool.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -101,6 +102,7 @@ static int start_modules(struct gateway *gw, struct fault *reterr_fault)
     gw->limits = limits_new(gw);
     gw->conns = conns_new(gw);
     gw->models = models_new(gw);
+    gw->tools = tools_new();
     if (!(gw->pairing = pairing_new(gw, reterr_fault)) ||
         !(gw->sessions = sessions_new(gw, reterr_fault)) ||
         !(gw->turns = turns_new(gw, reterr_fault)))
@@ -215,6 +217,7 @@ struct gateway *gateway_free(struct gateway *gw)
     timer_stop(gw->loop, &gw->drain);
     listen_close(gw);
     gw->turns = turns_free(gw->turns);
+    gw->tools = tools_free(gw->tools);
     gw->models = models_free(gw->models);
     gw->health = health_free(gw->health);
     gw->sessions = sessions_free(gw->sessions);

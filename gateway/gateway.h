@@ -30,6 +30,7 @@ struct gateway {
     struct sessions *sessions;         /* gateway/session/session.h */
     struct turns *turns;               /* gateway/session/turn.h */
     struct models *models;             /* gateway/model/model.h */
+    struct tools *tools;               /* gateway/tools/tool.h: calls that run */
     struct ws_server *servers[4];      /* 127.0.0.1, ::1, wider bind, gateway.sock */
     char *state_dir;
     char boot_id[37];

@@ -47,10 +47,17 @@ static const struct field agent_runtime[] = {
     P_ENUM("type", ONE_OF("builtin", "embedded", "acp")),
     F_END,
 };
+#define TOOL_LISTS P_STRS("allow", 256), P_STRS("alsoAllow", 256), P_STRS("deny", 256)
+static const struct field agent_tools[] = {
+    P_ENUM("profile", ONE_OF("minimal", "coding", "messaging", "full")),
+    TOOL_LISTS,
+    F_END,
+};
 #define AGENT_ROWS                                                                                 \
     P_BOOL("default"), P_STR("name"), P_STR("workspace"),                                          \
     P("model", OBJECT, FIELD_OR_STRING, .sub = model_choice),                                      \
-    P_OBJECT("identity", agent_identity), P_OBJECT("runtime", agent_runtime)
+    P_OBJECT("identity", agent_identity), P_OBJECT("runtime", agent_runtime),     \
+        P_OBJECT("tools", agent_tools)
 static const struct field agent_list[] = {P("id", STR, FIELD_REQUIRED | FIELD_ID, .max = 64), AGENT_ROWS, F_END};
 static const struct field agent_entry_rows[] = {AGENT_ROWS, F_END};
 static const struct field agent_entry[] = {P_OBJECT("", agent_entry_rows)};
@@ -185,6 +192,12 @@ const struct part_row part_rows[] = {
     PART("agents.defaults.model.fallbacks", NONE, "provider/model tried when the primary fails", P_STRS("", 16)),
     PART("models.providers",             HOT, "model back ends by id", P_MAP("", model_provider)),
     PART("bindings",                     NONE, "which agent answers whom; the first match wins", P_OBJECTS("", binding_rows, 1000)),
+    PART("tools.allow",                  HOT, "tools, \"*\" patterns and group:<id> that agents may use; empty: all of the profile", P_STRS("", 256)),
+    PART("tools.alsoAllow",              HOT, "tools that agents may use besides those of the profile", P_STRS("", 256)),
+    PART("tools.deny",                   HOT, "tools that no agent may use; wins", P_STRS("", 256)),
+    PART("tools.agentToAgent.allow",     HOT, "agents that may reach one another; absent: all", P_STRS("", 256)),
+    PART("gateway.tools.allow",          HOT, "tools offered over HTTP although they are not by default", P_STRS("", 256)),
+    PART("gateway.tools.deny",           HOT, "tools never offered over HTTP", P_STRS("", 256)),
     PART("session.identityLinks",        NONE, "one person's ids on several channels", P_MAP("", string_lists)),
     PART("session.resetTriggers",        NONE, "messages that start a session afresh", P_STRS("", 32)),
     PART("session.resetByType",          NONE, "reset rules by kind of chat", P_OBJECT("", reset_types)),

@@ -9,6 +9,7 @@
 
 struct gateway;
 struct tool_call;
+struct tools;
 
 #define TOOL_CALLS_MAX 256 /* at once in the whole gateway; one more ends with -ERR_BUSY */
 #define TOOL_RESULT_MAX                                                                            \
@@ -45,6 +46,10 @@ struct tool_events {
     /* Once, last. result negative: cancelled, or nothing could be started (content says why all the same). */
     void (*end)(void *arg, int result, const struct tool_result *out);
 };
+
+struct tools *tools_new(void) MUSTCHECK;
+/* Drops what runs: the owners of calls (turns, HTTP exchanges) are gone already. NULL ok. */
+struct tools *tools_free(struct tools *tools);
 
 /* Never NULL: refusals (unknown tool, policy, arguments that do not fit the rows) come by end(). */
 struct tool_call *tool_start(struct gateway *gw, const struct tool_request *request,

@@ -15,6 +15,8 @@ TABLES = {
     "gateway/agent/agents.def": ("AGENT", "agent_kind_{}", 0),
     "gateway/model/models.def": ("MODEL", "model_{}", 0),
     "gateway/method/methods.def": ("METHODS", "methods_{}", 0),
+    "gateway/tools/tools.def": ("TOOLS", "tools_{}", 0),
+    "gateway/tools/groups.def": ("GROUP", "TOOL_GROUP_{}", 0),
     "store/schema.def": ("MIGRATION", None, 0),
 }
 
