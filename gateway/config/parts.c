@@ -63,7 +63,13 @@ static const struct field agent_entry_rows[] = {AGENT_ROWS, F_END};
 static const struct field agent_entry[] = {P_OBJECT("", agent_entry_rows)};
 
 /* ---- models ---- */
+/* US dollars per million tokens. */
+static const struct field model_price[] = {
+    P_NUM("input", 0, 1e6), P_NUM("output", 0, 1e6), P_NUM("cacheRead", 0, 1e6), P_NUM("cacheWrite", 0, 1e6),
+    F_END,
+};
 static const struct field model_rows[] = {
+    P_OBJECT("cost", model_price),
     P_NAME("id"), P_STR("name"),
     P_INT("contextWindow", 1, 1e9), P_INT("maxTokens", 1, 1e9),
     P_BOOL("reasoning"), P_STRS("input", 8),

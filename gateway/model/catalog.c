@@ -49,6 +49,19 @@ static struct model_entry *entry_add(struct model_provider *p, const char *id)
     return &p->entries[p->count++];
 }
 
+static void entry_price(struct model_entry *entry, const struct json *cost)
+{
+    if (json_kind(cost) != JSON_OBJECT)
+        return;
+    entry->priced = true;
+    entry->cost = (struct model_price){
+        .input = json_number(json_get(cost, "input"), 0),
+        .output = json_number(json_get(cost, "output"), 0),
+        .cache_read = json_number(json_get(cost, "cacheRead"), 0),
+        .cache_write = json_number(json_get(cost, "cacheWrite"), 0),
+    };
+}
+
 static void entry_load(struct model_provider *p, const struct json *node)
 {
     const char *id = json_string(json_get(node, "id"), NULL);
@@ -64,6 +77,7 @@ static void entry_load(struct model_provider *p, const struct json *node)
     entry->context_window = json_integer(json_get(node, "contextWindow"), 0);
     entry->max_tokens = json_integer(json_get(node, "maxTokens"), 0);
     entry->reasoning = json_boolean(json_get(node, "reasoning"), false);
+    entry_price(entry, json_get(node, "cost"));
     json_each (kind, json_get(node, "input"))
         entry->images |= strcmp(json_string(kind, ""), "image") == 0;
 }

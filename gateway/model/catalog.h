@@ -11,9 +11,16 @@
 struct gateway;
 struct model_ops;
 
+/* US dollars per million tokens. */
+struct model_price {
+    double input, output, cache_read, cache_write;
+};
+
 struct model_entry {
     char *id, *name, *alias;
     int64_t context_window, max_tokens; /* 0: not told */
+    struct model_price cost;
+    bool priced; /* cost is told */
     bool reasoning, images, primary;
 };
 

@@ -35,8 +35,8 @@ const char *model_error_kind_name(enum model_error_kind kind);
 struct model_result {
     const char *stop_reason; /* "stop", "length", "toolUse"; NULL on failure */
     /* The whole answer as content parts of a transcript message (protocol.md 6.6), in the order they came:
-     * {type:"text",text}, {type:"thinking",thinking,thinkingSignature?}, {type:"toolCall",id,name,
-     * arguments}. arguments is a complete object: a call whose arguments were cut or are no object fails
+     * {type:"text",text}, {type:"thinking",thinking,thinkingSignature?,redacted?}, {type:"toolCall",id,
+     * name,arguments}. arguments is a complete object: a call whose arguments were cut or are no object fails
      * the answer and is never told. NULL on failure. Borrowed for the call of end(). */
     const struct json *content;
     struct model_usage usage;
@@ -48,8 +48,9 @@ struct model_result {
 /* What a run tells its owner; all from the loop, never from inside model_start or model_cancel. The
  * owner may call model_cancel or model_drop inside text(). */
 struct model_events {
-    void (*text)(void *arg, const char *delta, size_t length);     /* whole UTF-8 characters */
-    void (*thinking)(void *arg, const char *delta, size_t length); /* likewise; NULL: not wanted */
+    void (*text)(void *arg, const char *delta, size_t length); /* whole UTF-8 characters */
+    /* Likewise; NULL: not wanted. An attempt that is repeated begins again behind an empty line. */
+    void (*thinking)(void *arg, const char *delta, size_t length);
     /* Once, last; the run is gone when it returns. result 0 or negative; fault is the sentence for a
      * person. Text that came before a failure stays said: such a run is never repeated silently. */
     void (*end)(void *arg, int result, const struct model_result *out);

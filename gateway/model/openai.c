@@ -235,6 +235,13 @@ static int openai_on_data(struct http_call *call, const char *data, size_t lengt
     return r;
 }
 
+static int openai_too_long(struct openai *o, int r)
+{
+    if (r == -ERR_TOO_LARGE && o->outcome.fault.code == 0)
+        openai_fail(o, r, MODEL_ERROR_UNKNOWN, MODEL_RETRY_NEVER, "the answer is too long");
+    return r;
+}
+
 static int openai_say(struct openai *o, const struct json *content)
 {
     const char *text = json_string(content, NULL);
@@ -246,8 +253,47 @@ static int openai_say(struct openai *o, const struct json *content)
         if (r == 0)
             r = openai_say(o, json_get(part, "text"));
     }
-    if (r == -ERR_TOO_LARGE && o->outcome.fault.code == 0)
-        openai_fail(o, r, MODEL_ERROR_UNKNOWN, MODEL_RETRY_NEVER, "the answer is too long");
+    return openai_too_long(o, r);
+}
+
+/* Not in the API; what the servers that show it call it. */
+static int openai_think(struct openai *o, const struct json *part)
+{
+    const char *text = json_string(json_get(part, "reasoning_content"), NULL);
+
+    if (text == NULL)
+        text = json_string(json_get(part, "reasoning"), NULL);
+    return text != NULL ? openai_too_long(o, model_run_thinking(o->run, text, strlen(text))) : 0;
+}
+
+/* A call or a piece of one; some servers send the arguments as an object, which is all of them. */
+static int openai_call(struct openai *o, const struct json *call, const struct json *function)
+{
+    const struct json *arguments = json_get(function, "arguments");
+    bool whole = json_kind(arguments) == JSON_OBJECT;
+    CLEAN(mem_free) char *printed = whole ? json_print(arguments, /* pretty= */ false) : NULL;
+    const char *text = whole ? printed : json_string(arguments, "");
+
+    return openai_too_long(
+        o, content_call(model_run_content(o->run),
+                        &(struct content_piece){
+                            .index = json_integer(json_get(call, "index"), CONTENT_NO_INDEX),
+                            .id = json_string(json_get(call, "id"), NULL),
+                            .name = json_string(json_get(function, "name"), NULL),
+                            .text = text,
+                            .length = strlen(text),
+                            .whole = whole,
+                        }));
+}
+
+static int openai_calls(struct openai *o, const struct json *part)
+{
+    const struct json *old = json_get(part, "function_call");
+    int r = json_kind(old) == JSON_OBJECT ? openai_call(o, NULL, old) : 0;
+
+    json_each (call, json_get(part, "tool_calls"))
+        if (r == 0)
+            r = openai_call(o, call, json_get(call, "function"));
     return r;
 }
 
@@ -256,8 +302,6 @@ static const struct {
 } openai_reasons[] = {
     {"stop", "stop"},
     {"length", "length"},
-    {"tool_calls", "tool_calls"},
-    {"function_call", "tool_calls"},
 };
 
 static int openai_on_reason(struct openai *o, const char *reason)
@@ -294,9 +338,13 @@ static int openai_take(struct openai *o, const struct json *chunk, const char *m
     }
     openai_read_usage(json_get(chunk, "usage"), &o->outcome.usage);
     o->answered |= choice != NULL;
-    r = openai_say(o, json_get(part, "content"));
+    r = openai_think(o, part);
+    if (r == 0)
+        r = openai_say(o, json_get(part, "content"));
     if (r == 0)
         r = openai_say(o, json_get(part, "refusal"));
+    if (r == 0)
+        r = openai_calls(o, part);
     if (r == 0 && reason != NULL)
         r = openai_on_reason(o, reason);
     return r;

@@ -4,33 +4,9 @@
 #include "gateway/model/openai_parts.h"
 
 #include "base/mem.h"
+#include "gateway/model/walk.h"
 
 #include <string.h>
-
-static bool part_is(const struct json *part, const char *type)
-{
-    return strcmp(json_string(json_get(part, "type"), ""), type) == 0;
-}
-
-/* All text of a content, joined. */
-static void content_text(const struct json *content, struct buf *out)
-{
-    buf_clear(out);
-    if (json_kind(content) == JSON_STRING)
-        buf_add_str(out, json_string(content, ""));
-    json_each (part, json_kind(content) == JSON_ARRAY ? content : NULL)
-        if (part_is(part, "text"))
-            buf_add_str(out, json_string(json_get(part, "text"), ""));
-}
-
-static size_t content_count(const struct json *content, const char *type)
-{
-    size_t count = 0;
-
-    json_each (part, json_kind(content) == JSON_ARRAY ? content : NULL)
-        count += part_is(part, type);
-    return count;
-}
 
 static void write_text_part(struct json_writer *w, const char *text)
 {
@@ -73,7 +49,7 @@ static void write_user(struct json_writer *w, const struct json *content, bool i
         }
         jw_array_end(w);
     } else {
-        content_text(content, text);
+        content_text_of(content, text);
         jw_kstr(w, "content", text->data != NULL ? text->data : "");
     }
     jw_object_end(w);
@@ -83,35 +59,28 @@ static void write_tool_calls(struct json_writer *w, const struct json *content)
 {
     jw_karray(w, "tool_calls");
     json_each (part, content) {
-        const struct json *arguments = json_get(part, "arguments");
-        char *text;
+        CLEAN(mem_free) char *arguments = NULL;
 
         if (!part_is(part, "toolCall"))
             continue;
-        text = json_kind(arguments) == JSON_STRING ? mem_string(json_string(arguments, ""))
-               : arguments != NULL                 ? json_print(arguments, /* pretty= */ false)
-                                                   : mem_string("{}");
+        arguments = call_arguments_text(part);
         jw_object(w);
         jw_kstr(w, "id", json_string(json_get(part, "id"), ""));
         jw_kstr(w, "type", "function");
         jw_kobject(w, "function");
         jw_kstr(w, "name", json_string(json_get(part, "name"), ""));
-        jw_kstr(w, "arguments", text);
+        jw_kstr(w, "arguments", arguments);
         jw_object_end(w);
         jw_object_end(w);
-        mem_free(text);
     }
     jw_array_end(w);
 }
 
-/* An answer that was cut before its first word says nothing to the model: left out. */
 static void write_assistant(struct json_writer *w, const struct json *content, struct buf *text)
 {
     bool tools = content_count(content, "toolCall") > 0;
 
-    content_text(content, text);
-    if (text->length == 0 && !tools)
-        return;
+    content_text_of(content, text);
     jw_object(w);
     jw_kstr(w, "role", "assistant");
     if (text->length > 0)
@@ -121,12 +90,12 @@ static void write_assistant(struct json_writer *w, const struct json *content, s
     jw_object_end(w);
 }
 
-static void write_tool_result(struct json_writer *w, const struct json *message, struct buf *text)
+static void write_tool_result(struct json_writer *w, const struct walk_step *step, struct buf *text)
 {
-    content_text(json_get(message, "content"), text);
+    walk_result_text(step, text);
     jw_object(w);
     jw_kstr(w, "role", "tool");
-    jw_kstr(w, "tool_call_id", json_string(json_get(message, "toolCallId"), ""));
+    jw_kstr(w, "tool_call_id", json_string(json_get(step->call, "id"), ""));
     jw_kstr(w, "content", text->data != NULL ? text->data : "");
     jw_object_end(w);
 }
@@ -134,6 +103,9 @@ static void write_tool_result(struct json_writer *w, const struct json *message,
 static void write_messages(struct json_writer *w, const struct model_request *request, bool images,
                            struct buf *text)
 {
+    struct walk walk;
+    struct walk_step step;
+
     jw_karray(w, "messages");
     if (request->system != NULL && *request->system != '\0') {
         jw_object(w);
@@ -141,26 +113,49 @@ static void write_messages(struct json_writer *w, const struct model_request *re
         jw_kstr(w, "content", request->system);
         jw_object_end(w);
     }
-    json_each (message, request->messages) {
-        const char *role = json_string(json_get(message, "role"), "");
-        const struct json *content = json_get(message, "content");
-
-        if (strcmp(role, "user") == 0)
-            write_user(w, content, images, text);
-        else if (strcmp(role, "assistant") == 0)
-            write_assistant(w, content, text);
-        else if (strcmp(role, "toolResult") == 0)
-            write_tool_result(w, message, text);
+    walk_init(&walk, request->messages);
+    while (walk_next(&walk, &step)) {
+        if (step.role == WALK_USER)
+            write_user(w, step.content, images, text);
+        else if (step.role == WALK_ASSISTANT)
+            write_assistant(w, step.content, text);
+        else
+            write_tool_result(w, &step, text);
     }
     jw_array_end(w);
 }
+
+static void write_tools(struct json_writer *w, const struct json *tools)
+{
+    if (json_count(tools) == 0)
+        return;
+    jw_karray(w, "tools");
+    json_each (tool, tools) {
+        jw_object(w);
+        jw_kstr(w, "type", "function");
+        jw_kobject(w, "function");
+        jw_kstr(w, "name", json_string(json_get(tool, "name"), ""));
+        jw_kstr(w, "description", json_string(json_get(tool, "description"), NULL));
+        jw_ktree(w, "parameters", json_get(tool, "parameters"));
+        jw_object_end(w);
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+}
+
+/* The API knows "minimal" to "high" everywhere; more is for the newest models only. */
+static const char *const openai_efforts[] = {
+    [THINKING_OFF] = NULL,        [THINKING_MINIMAL] = "minimal", [THINKING_LOW] = "low",
+    [THINKING_MEDIUM] = "medium", [THINKING_HIGH] = "high",       [THINKING_XHIGH] = "high",
+};
 
 int openai_write_request(struct buf *out, const struct model_provider *provider,
                          const struct model_request *request, struct fault *reterr_fault)
 {
     const struct model_entry *entry = catalog_entry(provider, request->model);
-    int64_t max_tokens =
-        entry != NULL && entry->max_tokens > 0 ? entry->max_tokens : provider->max_tokens;
+    int64_t max_tokens = request->max_tokens > 0                  ? request->max_tokens
+                         : entry != NULL && entry->max_tokens > 0 ? entry->max_tokens
+                                                                  : provider->max_tokens;
     CLEAN(buf_done) struct buf text;
     struct json_writer w;
 
@@ -169,6 +164,9 @@ int openai_write_request(struct buf *out, const struct model_provider *provider,
     jw_object(&w);
     jw_kstr(&w, "model", request->model);
     write_messages(&w, request, entry == NULL || entry->images, &text);
+    write_tools(&w, request->tools);
+    if (entry != NULL && entry->reasoning)
+        jw_kstr(&w, "reasoning_effort", openai_efforts[request->thinking]);
     jw_kbool(&w, "stream", true);
     if (provider->usage_in_stream) {
         jw_kobject(&w, "stream_options");

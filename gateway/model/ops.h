@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gateway/model/catalog.h"
+#include "gateway/model/content.h"
 #include "gateway/model/model.h"
 
 struct model_run;
@@ -11,7 +12,8 @@ struct model_run;
 enum model_retry { MODEL_RETRY_NEVER, MODEL_RETRY_RATE, MODEL_RETRY_TRANSIENT };
 
 struct model_outcome {
-    const char *stop_reason; /* of a good end; a literal */
+    /* Of a good end, a literal: "stop" or "length". An answer that calls tools becomes "toolUse". */
+    const char *stop_reason;
     struct model_usage usage;
     enum model_error_kind error_kind;
     enum model_retry retry;
@@ -45,9 +47,12 @@ struct model_ops {
 void *model_run_state(struct model_run *run);
 struct gateway *model_run_gateway(struct model_run *run);
 /* Whole UTF-8 characters. Negative when the attempt was stopped inside (return at once, tell nothing)
- * or the answer is too long (end it with that). */
+ * or the answer is too long (end it with that). Both also go into the attempt's content. */
 int model_run_text(struct model_run *run, const char *delta, size_t length) MUSTCHECK;
-/* The attempt is over. Not from inside start or close. The state may be gone when it returns. */
+int model_run_thinking(struct model_run *run, const char *delta, size_t length) MUSTCHECK;
+/* The attempt's content, empty when it begins: tool calls and signatures go there. */
+struct content *model_run_content(struct model_run *run);
+/* The attempt is over; a good one fails when a tool call in its content is not whole. Not from inside start or close. The state may be gone when it returns. */
 void model_run_end(struct model_run *run, const struct model_outcome *outcome);
 
 /* An outcome that knows nothing yet. */

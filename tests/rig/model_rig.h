@@ -19,8 +19,13 @@ struct model_rig {
     struct buf text;
     int deltas, ends, result;
     char stop_reason[32];
-    struct model_result out; /* stop_reason and fault are not valid after the end: see below */
+    struct model_result out; /* its texts and trees are not valid after the end: see below */
     struct fault fault;
+    struct buf thought;
+    struct json *content;
+    char answered_by[2 * MODEL_NAME_MAX]; /* "provider/model" */
+    /* of the request, beside name and messages: */
+    struct model_request more;
     int cancel_at, drop_at; /* delta number; 0: never */
 };
 
@@ -38,6 +43,15 @@ static inline void model_rig_on_text(void *arg, const char *delta, size_t length
         model_drop(TAKE(rig->run));
 }
 
+static inline void model_rig_on_thinking(void *arg, const char *delta, size_t length)
+{
+    struct model_rig *rig = arg;
+
+    t_ok(length > 0 && json_is_utf8(delta, length));
+    t_eq(rig->ends, 0);
+    buf_add(&rig->thought, delta, length);
+}
+
 static inline void model_rig_on_end(void *arg, int result, const struct model_result *out)
 {
     struct model_rig *rig = arg;
@@ -47,6 +61,8 @@ static inline void model_rig_on_end(void *arg, int result, const struct model_re
     rig->result = result;
     rig->out = *out;
     rig->fault = out->fault != NULL ? *out->fault : (struct fault){0};
+    rig->content = out->content != NULL ? json_copy(out->content) : NULL;
+    (void)snprintf(rig->answered_by, sizeof rig->answered_by, "%s/%s", out->provider, out->model);
     (void)snprintf(rig->stop_reason, sizeof rig->stop_reason, "%s",
                    out->stop_reason != NULL ? out->stop_reason : "");
 }
@@ -84,6 +100,7 @@ static inline struct model_rig *model_rig_new(const char *config, const char *co
     rig->gw.http = http_client_new(rig->gw.loop);
     rig->gw.models = models_new(&rig->gw);
     buf_init(&rig->text, 64u << 20);
+    buf_init(&rig->thought, 64u << 20);
     return rig;
 }
 
@@ -96,23 +113,29 @@ static inline void model_rig_free(struct model_rig *rig)
     config_free(rig->gw.config);
     loop_free(rig->gw.loop); /* dies when a timer, a deferred call or a handle is left */
     buf_done(&rig->text);
+    buf_done(&rig->thought);
+    json_free(rig->content);
     mem_free(rig);
 }
 
 static inline void model_rig_start_messages(struct model_rig *rig, const char *name,
                                             const char *messages, int64_t timeout_ms)
 {
-    static const struct model_events events = {.text = model_rig_on_text, .end = model_rig_on_end};
+    static const struct model_events events = {
+        .text = model_rig_on_text, .thinking = model_rig_on_thinking, .end = model_rig_on_end};
     struct json *list = json_parse(messages, strlen(messages), NULL);
+    struct model_request request = rig->more;
 
     t_ok(list != NULL);
     buf_clear(&rig->text);
+    buf_clear(&rig->thought);
+    rig->content = json_free(rig->content);
     rig->deltas = rig->ends = 0;
-    rig->run = model_start(
-        &rig->gw,
-        &(struct model_request){
-            .model = name, .system = "Be brief.", .messages = list, .timeout_ms = timeout_ms},
-        &events, rig);
+    request.model = name;
+    request.system = "Be brief.";
+    request.messages = list;
+    request.timeout_ms = timeout_ms;
+    rig->run = model_start(&rig->gw, &request, &events, rig);
     json_free(list); /* borrowed for the call only */
     t_ok(rig->run != NULL);
     t_eq(rig->ends + rig->deltas, 0);

@@ -8,6 +8,10 @@
 #define PLAIN          "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
 #define CHUNK(text)    "data: {\"choices\":[{\"delta\":{\"content\":\"" text "\"}}]}\n\n"
 #define FINISH(reason) "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"" reason "\"}]}\n\n"
+#define CALL(index, id, name, arguments)                                                           \
+    "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":" #index ",\"id\":\"" id             \
+    "\",\"type\":\"function\",\"function\":{\"name\":\"" name "\",\"arguments\":\"" arguments         \
+    "\"}}]}}]}\n\n"
 #define DONE           "data: [DONE]\n\n"
 #define GOOD           SSE CHUNK("fine") FINISH("stop") DONE
 #define STATUS(status, headers, body)                                                              \
@@ -62,7 +66,11 @@ static const struct story {
          "stop"),
      0, 0, "p", "stop", NULL},
     {"too long an answer", SSE CHUNK("a") FINISH("length") DONE, 0, 0, "a", "length", NULL},
-    {"tool calls", SSE FINISH("tool_calls") DONE, 0, 0, "", "tool_calls", NULL},
+    {"tool calls that never came", SSE FINISH("tool_calls") DONE, 0, 0, "", "stop", NULL},
+    {"half a tool call", SSE CALL(0, "a", "f", "{\\\"x\\\":") FINISH("tool_calls") DONE, -ERR_INVALID,
+     MODEL_ERROR_UNKNOWN, "", "", "nothing was run"},
+    {"a tool call at the length limit", SSE CALL(0, "a", "f", "{}") FINISH("length") DONE,
+     -ERR_INVALID, MODEL_ERROR_UNKNOWN, "", "", "length limit"},
     {"filtered", SSE CHUNK("a") FINISH("content_filter") DONE, -ERR_DENIED, MODEL_ERROR_REFUSAL,
      "a", "", "content filter"},
     {"a web page", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n\n<!doctype html>",
@@ -291,5 +299,27 @@ T(a_server_that_is_not_there)
     model_rig_end(rig, 1000);
     t_eq(rig->result, -ERR_CONNECT);
     t_has(rig->fault.text, "local: cannot connect to http://127.0.0.1:1");
+    model_rig_free(rig);
+}
+
+T(tool_calls_and_thinking)
+{
+    static const char *const scripts[] = {
+        SSE "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"hm\"}}]}\n\n" CHUNK("so: ")
+            CALL(0, "c1", "f", "") CALL(1, "c2", "g", "{}") CALL(0, "", "", "{\\\"x\\\"|:")
+                CALL(0, "", "", "1}") FINISH("tool_calls") DONE,
+        GOOD, NULL};
+    struct model_rig *rig = rig_start(scripts);
+    CLEAN(mem_free) char *content = NULL;
+
+    model_rig_end(rig, 100);
+    t_eq(rig->result, 0);
+    t_str(rig->stop_reason, "toolUse");
+    t_str(rig->thought.data, "hm");
+    t_str(rig->answered_by, "local/m");
+    content = json_print(rig->content, false);
+    t_json(content, "[{'type':'thinking','thinking':'hm'},{'type':'text','text':'so: '},"
+                    "{'type':'toolCall','id':'c1','name':'f','arguments':{'x':1}},"
+                    "{'type':'toolCall','id':'c2','name':'g','arguments':{}}]");
     model_rig_free(rig);
 }
