@@ -9,11 +9,11 @@
 #define CHUNK(text)    "data: {\"choices\":[{\"delta\":{\"content\":\"" text "\"}}]}\n\n"
 #define FINISH(reason) "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"" reason "\"}]}\n\n"
 #define CALL(index, id, name, arguments)                                                           \
-    "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":" #index ",\"id\":\"" id             \
-    "\",\"type\":\"function\",\"function\":{\"name\":\"" name "\",\"arguments\":\"" arguments         \
+    "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":" #index ",\"id\":\"" id           \
+    "\",\"type\":\"function\",\"function\":{\"name\":\"" name "\",\"arguments\":\"" arguments      \
     "\"}}]}}]}\n\n"
-#define DONE           "data: [DONE]\n\n"
-#define GOOD           SSE CHUNK("fine") FINISH("stop") DONE
+#define DONE "data: [DONE]\n\n"
+#define GOOD SSE CHUNK("fine") FINISH("stop") DONE
 #define STATUS(status, headers, body)                                                              \
     "HTTP/1.1 " status "\r\nContent-Type: application/json\r\n" headers "\r\n" body
 
@@ -67,8 +67,8 @@ static const struct story {
      0, 0, "p", "stop", NULL},
     {"too long an answer", SSE CHUNK("a") FINISH("length") DONE, 0, 0, "a", "length", NULL},
     {"tool calls that never came", SSE FINISH("tool_calls") DONE, 0, 0, "", "stop", NULL},
-    {"half a tool call", SSE CALL(0, "a", "f", "{\\\"x\\\":") FINISH("tool_calls") DONE, -ERR_INVALID,
-     MODEL_ERROR_UNKNOWN, "", "", "nothing was run"},
+    {"half a tool call", SSE CALL(0, "a", "f", "{\\\"x\\\":") FINISH("tool_calls") DONE,
+     -ERR_INVALID, MODEL_ERROR_UNKNOWN, "", "", "nothing was run"},
     {"a tool call at the length limit", SSE CALL(0, "a", "f", "{}") FINISH("length") DONE,
      -ERR_INVALID, MODEL_ERROR_UNKNOWN, "", "", "length limit"},
     {"filtered", SSE CHUNK("a") FINISH("content_filter") DONE, -ERR_DENIED, MODEL_ERROR_REFUSAL,
