@@ -11,8 +11,10 @@
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HEAD_TIMEOUT_MS 15000
 #define HTTP_BODY_MAX   65536
@@ -153,10 +155,15 @@ static int check_auth(struct gateway *gw, const char *wide, struct fault *reterr
         wide);
 }
 
+static bool is_everywhere(const char *wide)
+{
+    return strcmp(wide, "0.0.0.0") == 0 || strcmp(wide, "::") == 0;
+}
+
 static int open_tcp(struct gateway *gw, const char *wide, struct fault *reterr_fault)
 {
     int port = (int)config_int(gw->config, KNOB_gateway_port), r;
-    bool everywhere = strcmp(wide, "0.0.0.0") == 0 || strcmp(wide, "::") == 0;
+    bool everywhere = is_everywhere(wide);
 
     if ((r = open_one(gw, 0, everywhere ? wide : "127.0.0.1", port, reterr_fault)) < 0)
         return r;
@@ -179,6 +186,21 @@ int listen_open(struct gateway *gw, struct fault *reterr_fault)
         (r = check_auth(gw, wide, reterr_fault)) < 0 || (r = open_socket(gw, reterr_fault)) < 0)
         return r;
     return open_tcp(gw, wide, reterr_fault);
+}
+
+char *listen_url(struct gateway *gw)
+{
+    bool tls = config_bool(gw->config, KNOB_tls_enabled);
+    char wide[INET6_ADDRSTRLEN] = "", machine[HOST_NAME_MAX + 1] = "";
+    const char *host = "127.0.0.1";
+    struct fault ignored = {0};
+
+    if (tls && wide_address(gw, wide, sizeof(wide), &ignored) == 0 && wide[0])
+        host = wide;
+    if (is_everywhere(host))
+        host = gethostname(machine, sizeof(machine) - 1) == 0 ? machine : "127.0.0.1";
+    return mem_format(strchr(host, ':') ? "%s://[%s]:%d" : "%s://%s:%d", tls ? "https" : "http",
+                      host, gw->port);
 }
 
 void listen_stop(struct gateway *gw)

@@ -5,9 +5,11 @@
 #include "base/mem.h"
 #include "gateway/cli/cli.h"
 #include "gateway/config/config.h"
+#include "gateway/conn/auth.h"
 #include "gateway/credential.h"
 #include "gateway/gateway.h"
 #include "gateway/notify.h"
+#include "gateway/pairing/signin.h"
 #include "gateway/state_dir.h"
 
 #include <argp.h>
@@ -32,13 +34,14 @@ enum {
     OPTION_TOKEN_FILE,
     OPTION_CONFIG,
     OPTION_STATE_DIR,
-    OPTION_LOG_JSON
+    OPTION_LOG_JSON,
+    OPTION_LINK
 };
 
 struct input {
     struct gateway_options gateway;
     char *token;
-    bool log_json;
+    bool log_json, link;
 };
 
 static const struct argp_option options[] = {
@@ -52,6 +55,8 @@ static const struct argp_option options[] = {
     {"state-dir", OPTION_STATE_DIR, "DIR", 0, "state directory ($CULVERT_STATE_DIR, ~/.culvert)",
      0},
     {"log-json", OPTION_LOG_JSON, NULL, 0, "log to stderr as JSON lines", 0},
+    {"link", OPTION_LINK, NULL, 0,
+     "print a WebChat sign-in link at the start also where stdout is no terminal", 0},
     {0},
 };
 
@@ -95,6 +100,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPTION_CONFIG: input->gateway.config_path = arg; return 0;
     case OPTION_STATE_DIR: input->gateway.state_dir = arg; return 0;
     case OPTION_LOG_JSON: input->log_json = true; return 0;
+    case OPTION_LINK: input->link = true; return 0;
     case OPTION_TOKEN_FILE: input->token = read_token(arg, state); return 0;
     case OPTION_TOKEN:
         input->token = mem_string(arg);
@@ -143,7 +149,26 @@ static void on_reload(void *arg, int signum)
 
 /* ---- first words ---- */
 
-static void print_welcome(const struct gateway *gw)
+/* On a terminal, or when a script asks for it (deploy/run): a service's output ends in a journal, and a
+ * link that signs in belongs in none. It carries what the shared secret does on this host. */
+static void print_link(struct gateway *gw)
+{
+    const struct ingress here = {.transport = WS_PAIR, .own_uid = true};
+    struct auth_policy policy;
+    char code[TOKEN_TEXT];
+
+    auth_policy_read(gw->config, &policy);
+    signin_make(gw, NULL, auth_secret_scopes(&policy, &here), code);
+    char *link = signin_link(gw, code);
+    printf("Open WebChat:  %s\n"
+           "               (signs one browser in, within ten minutes; a fresh link: culvert "
+           "webchat)\n",
+           link);
+    mem_wipe_free(link, strlen(link));
+    crypto_wipe(code, sizeof(code));
+}
+
+static void print_welcome(struct gateway *gw, bool link)
 {
     printf("culvert %s is listening on ws://127.0.0.1:%d and %s/gateway.sock\n", CULVERT_VERSION,
            gw->port, gw->state_dir);
@@ -154,6 +179,8 @@ static void print_welcome(const struct gateway *gw)
            "Look at it:    culvert status\n"
            "Other clients: ws://127.0.0.1:%d with the token\n",
            gw->port);
+    if (link || isatty(STDOUT_FILENO))
+        print_link(gw);
     fflush(stdout);
 }
 
@@ -171,16 +198,16 @@ static int setup_log(const struct gateway *gw, bool json, struct fault *fault)
                      fault);
 }
 
-static int serve(struct gateway *gw, bool log_json)
+static int serve(struct gateway *gw, const struct input *input)
 {
     struct fault fault = {0};
 
-    if (setup_log(gw, log_json, &fault) < 0)
+    if (setup_log(gw, input->log_json, &fault) < 0)
         return cli_fail_fault(&fault);
     loop_on_signal(gw->loop, SIGTERM, on_stop, gw);
     loop_on_signal(gw->loop, SIGINT, on_stop, gw);
     loop_on_signal(gw->loop, SIGHUP, on_reload, gw);
-    print_welcome(gw);
+    print_welcome(gw, input->link);
     char *warning;
     for (size_t i = 0; (warning = config_warning(gw->config, i)) != NULL; i++) {
         log_warn("config: %s", warning);
@@ -220,7 +247,7 @@ int cmd_gateway(int argc, char **argv)
     if (r < 0)
         return cli_fail(CLI_FAILED, "%s", fault.text);
 
-    int status = serve(gw, input.log_json);
+    int status = serve(gw, &input);
     gateway_free(gw);
     log_close();
     return status;

@@ -177,7 +177,7 @@ static void locate(struct conn *conn)
 
     fill_asker(conn, h);
     h->need = h->has_device ? pairing_need_of(conn->gw, &h->asker) : PAIRING_NONE;
-    matters |= h->need != PAIRING_NONE;
+    matters |= h->need != PAIRING_NONE && !h->by_code;
     conn->local = h->ingress.transport == WS_PAIR && h->ingress.own_uid;
     if (!matters || !may_be_local(h)) {
         settle(conn);
@@ -276,15 +276,16 @@ static void settle(struct conn *conn)
     }
 
     struct store_batch *batch = store_batch(conn->gw->store);
-    bool silent = conn->local && config_bool(conn->gw->config, KNOB_pairing_auto_local);
+    bool silent =
+        h->by_code || (conn->local && config_bool(conn->gw->config, KNOB_pairing_auto_local));
     /* While the process scan ran another connection of the device may have settled it. */
     h->need = pairing_need_of(conn->gw, &h->asker);
     if (h->need != PAIRING_NONE && !silent) {
         ask_operator(conn, batch);
         return;
     }
-    if (h->need != PAIRING_NONE &&
-        pairing_approve_local(conn->gw, batch, &h->asker, h->giver) < 0) {
+    if (h->need != PAIRING_NONE && pairing_approve_at_once(conn->gw, batch, &h->asker, h->giver,
+                                                           h->by_code ? "code" : "silent") < 0) {
         store_batch_free(batch);
         snprintf(h->reason, sizeof(h->reason),
                  "no room for another device: remove one (culvert devices remove)");

@@ -2,6 +2,7 @@
  * knows why it would refuse. The first refusal ends it. */
 #include "gateway/conn/internal.h"
 #include "gateway/conn/limit.h"
+#include "gateway/pairing/signin.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -113,6 +114,19 @@ static enum refusal_kind try_device_token(struct conn *conn, struct conn_handsha
     return REFUSAL_NONE;
 }
 
+/* A sign-in code: the browser that opened a link. What its maker held is what it may ask for. */
+static bool try_code(struct conn *conn, struct conn_handshake *h)
+{
+    const char *code = h->params.auth.bootstrap_token;
+
+    if (!h->has_device || h->role != ROLE_OPERATOR || !is_set(code) ||
+        !signin_use(conn->gw, code, h->key.id, &h->giver))
+        return false;
+    h->by_code = true;
+    h->auth_method = "bootstrap-token";
+    return true;
+}
+
 /* Which of two failures the client hears about. */
 static enum refusal_kind pick_refusal(const struct conn_handshake *h, enum refusal_kind shared,
                                       enum refusal_kind device)
@@ -154,6 +168,8 @@ static enum refusal_kind step_auth(struct conn *conn, struct conn_handshake *h)
     auth_policy_read(gw->config, &policy);
     /* Without a secret there is nothing to guess, and no way around "local only" by a device token. */
     bool locked = policy.mode != AUTH_NONE && limit_auth_wait(gw, key, h->ingress.exempt) > 0;
+    if (!locked && policy.mode != AUTH_NONE && try_code(conn, h))
+        return REFUSAL_NONE;
     if (!locked)
         shared = auth_shared(&policy, &h->params.auth, h->version, &h->ingress, h->proxy_user,
                              &h->auth_method);

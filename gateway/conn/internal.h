@@ -38,7 +38,7 @@ struct conn_handshake {
     bool has_device;
     struct device_key key;
     const char *auth_method;
-    bool by_device_token;
+    bool by_device_token, by_code;
     enum refusal_kind
         unless_local; /* by the kernel's word alone: what is said if the scan does not bear it out */
     scope_set giver;  /* what the credential may hand out */

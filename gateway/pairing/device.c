@@ -207,6 +207,7 @@ struct pairing *pairing_new(struct gateway *gw, struct fault *reterr_fault)
     int result;
 
     pairing->gw = gw;
+    pairing->signin = signin_new();
     result = store_device_each(gw->store, load_device, pairing);
     if (result >= 0)
         result = store_token_each(gw->store, load_token, pairing);
@@ -225,6 +226,7 @@ struct pairing *pairing_free(struct pairing *pairing)
         return NULL;
     timer_stop(pairing->gw->loop, &pairing->flush);
     requests_free(pairing);
+    signin_free(pairing->signin);
     for (size_t i = 0; i < pairing->device_count; i++)
         device_free(pairing->devices[i]);
     mem_free(pairing->devices);

@@ -3,6 +3,7 @@
 
 #include "gateway/gateway.h"
 #include "gateway/pairing/pairing.h"
+#include "gateway/pairing/signin.h"
 
 struct pairing {
     struct gateway *gw;
@@ -10,6 +11,7 @@ struct pairing {
     size_t device_count, device_room;
     struct pairing_request **requests; /* oldest first */
     size_t request_count;
+    struct signin *signin; /* codes of links that enrol a browser */
     struct timer expiry;
     struct timer flush; /* rows whose last-seen times changed wait for it */
 };

@@ -71,10 +71,11 @@ enum pairing_need pairing_need_of(const struct gateway *gw, const struct pairing
 
 /* ---- changes: put into the caller's batch; it commits and answers afterwards ---- */
 
-/* Approve at once, because the peer is local. giver: what its credential may hand out; what it asks for
- * beyond that is left out. -ERR_FULL: too many devices. */
-int pairing_approve_local(struct gateway *gw, struct store_batch *batch,
-                          const struct pairing_asker *asker, scope_set giver);
+/* Approve without asking anybody: the peer is local (via "silent") or showed a sign-in code (via "code").
+ * giver: what its credential may hand out; what it asks for beyond that is left out. -ERR_FULL: too many
+ * devices. */
+int pairing_approve_at_once(struct gateway *gw, struct store_batch *batch,
+                            const struct pairing_asker *asker, scope_set giver, const char *via);
 /* Remember that the device was here, and what it says of itself now. Without a batch the row is written
  * later, together with others. */
 void pairing_seen(struct gateway *gw, struct store_batch *batch, const struct pairing_asker *asker);

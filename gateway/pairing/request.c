@@ -1,5 +1,5 @@
 /* Requests to be paired: one per device, five minutes, approved by an operator or at once for a local
- * peer. Path: pairing_need_of -> pairing_approve_local, or pairing_ask -> pairing_approve / _reject /
+ * peer. Path: pairing_need_of -> pairing_approve_at_once, or pairing_ask -> pairing_approve / _reject /
  * expiry. protocol.md 2.11. */
 #include "base/mem.h"
 #include "gateway/config/config.h"
@@ -343,8 +343,8 @@ static int device_admit(struct gateway *gw, struct store_batch *batch,
     return 0;
 }
 
-int pairing_approve_local(struct gateway *gw, struct store_batch *batch,
-                          const struct pairing_asker *asker, scope_set giver)
+int pairing_approve_at_once(struct gateway *gw, struct store_batch *batch,
+                            const struct pairing_asker *asker, scope_set giver, const char *via)
 {
     struct pairing_request *request = request_of_device(gw->pairing, asker->device_id);
     scope_set scopes = asker->scopes & scope_effective(giver, 4);
@@ -354,7 +354,7 @@ int pairing_approve_local(struct gateway *gw, struct store_batch *batch,
 
     if (fails(scope_may_give(giver, scopes)))
         return -ERR_BUG;
-    result = device_admit(gw, batch, asker, scopes, "silent", &device);
+    result = device_admit(gw, batch, asker, scopes, via, &device);
     if (result < 0)
         return result;
 

@@ -1,5 +1,6 @@
 """What keeps a gateway from starting, and what a person is told: one line with the cause and the remedy."""
 import os
+import re
 import signal
 import socket
 import stat
@@ -177,6 +178,18 @@ def secrets_stay_secret():
             check("--token is wiped from argv", kit.TOKEN not in cmdline, cmdline)
 
 
+def sign_in_link():
+    with scratch() as home:
+        with Gateway(home) as gateway:
+            check("no link where nobody looks", gateway.wait_output("Other clients") and "#code=" not in gateway.output())
+        with Gateway(home, "--link") as gateway:
+            check("--link prints one", gateway.wait_output("/#code="), gateway.output())
+            code = re.search(r"http://127\.0\.0\.1:(\d+)/#code=([\w-]{43})\s", gateway.output())
+            check("for the port it listens on", code and int(code[1]) == gateway.port, gateway.output())
+            log = "".join(open(f"{home}/state/logs/{name}").read() for name in os.listdir(f"{home}/state/logs"))
+            check("the log does not hold it", code and log and code[2] not in log)
+
+
 def service_manager():
     with scratch() as home, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(f"{home}/notify")
@@ -206,5 +219,6 @@ if __name__ == "__main__":
     wrong_words()
     completion()
     secrets_stay_secret()
+    sign_in_link()
     service_manager()
     kit.finish()

@@ -34,6 +34,7 @@ def every_command():
         (["logs", "-n", "5"], "conn", None),
         (["doctor"], "gateway", lambda v: all(row["verdict"] != "fail" for row in v)),
         (["call", "system.info"], "hostname", lambda v: v["pid"] > 0),
+        (["webchat"], "/#code=", lambda v: v["url"].endswith("#code=" + v["code"]) and v["expiresAtMs"] > 0),
         (["sessions", "reset", "main"], "begins anew", lambda v: v["ok"] is True),
     ]
     with scratch() as home, Gateway(home):
