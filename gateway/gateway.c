@@ -19,6 +19,7 @@
 #include "gateway/method/call.h"
 #include "gateway/method/method.h"
 #include "gateway/model/model.h"
+#include "gateway/pairing/approval.h"
 #include "gateway/pairing/pairing.h"
 #include "gateway/session/session.h"
 #include "gateway/session/turn.h"
@@ -103,6 +104,7 @@ static int start_modules(struct gateway *gw, struct fault *reterr_fault)
     gw->conns = conns_new(gw);
     gw->models = models_new(gw);
     gw->tools = tools_new();
+    gw->approvals = approvals_new(gw);
     if (!(gw->pairing = pairing_new(gw, reterr_fault)) ||
         !(gw->sessions = sessions_new(gw, reterr_fault)) ||
         !(gw->turns = turns_new(gw, reterr_fault)))
@@ -219,6 +221,7 @@ struct gateway *gateway_free(struct gateway *gw)
     gw->turns = turns_free(gw->turns);
     gw->tools = tools_free(gw->tools);
     gw->models = models_free(gw->models);
+    gw->approvals = approvals_free(gw->approvals);
     gw->health = health_free(gw->health);
     gw->sessions = sessions_free(gw->sessions);
     gw->conns = conns_free(gw->conns);

@@ -16,15 +16,16 @@ struct gateway {
     struct loop *loop;
     struct store *store;
     struct http_client *http;
-    struct config *config;             /* gateway/config/config.h */
-    struct identity *identity;         /* gateway/identity.h: our Ed25519 key */
-    struct methods *methods;           /* gateway/method/method.h: name to row */
-    struct calls *calls;               /* gateway/method/call.h */
-    struct conns *conns;               /* gateway/conn/conn.h */
-    struct limits *limits;             /* gateway/conn/limit.h: failed auth, control-plane writes */
-    struct pairing *pairing;           /* gateway/pairing/pairing.h: devices, tokens, requests */
-    struct presence *presence;         /* gateway/event/presence.h */
-    struct events *events;             /* gateway/event/event.h: broadcast, log, timers */
+    struct config *config;       /* gateway/config/config.h */
+    struct identity *identity;   /* gateway/identity.h: our Ed25519 key */
+    struct methods *methods;     /* gateway/method/method.h: name to row */
+    struct calls *calls;         /* gateway/method/call.h */
+    struct conns *conns;         /* gateway/conn/conn.h */
+    struct limits *limits;       /* gateway/conn/limit.h: failed auth, control-plane writes */
+    struct pairing *pairing;     /* gateway/pairing/pairing.h: devices, tokens, requests */
+    struct approvals *approvals; /* gateway/pairing/approval.h: what somebody is asked to allow */
+    struct presence *presence;   /* gateway/event/presence.h */
+    struct events *events;       /* gateway/event/event.h: broadcast, log, timers */
     struct system_queue *system_queue; /* gateway/event/system_queue.h */
     struct health *health;             /* gateway/event/health.h */
     struct sessions *sessions;         /* gateway/session/session.h */

@@ -105,8 +105,6 @@ static const struct field channels_reply[] = {
     }
 
 const struct method methods_empty[] = {
-    M_SHAPE("exec.approval.list", OPERATOR, APPROVALS, APPROVALS, no_params, BARE_ARRAY,
-            no_records_run),
     M_SHAPE("plugin.approval.list", OPERATOR, APPROVALS, APPROVALS, no_params, BARE_ARRAY,
             no_records_run),
     M_SHAPE("openclaw.approval.list", OPERATOR, APPROVALS, APPROVALS, no_params, BARE_ARRAY,
