@@ -34,7 +34,9 @@ def free_port():
 class Client:
     """A WebSocket client with nothing in it but what a row needs. Blocking."""
 
-    def __init__(self, port, connect=True):
+    def __init__(self, port, connect=True, scoped=False):
+        """scoped: hears of the sessions it subscribes to, of no others."""
+        self.caps = ["session-scoped-events"] if scoped else []
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pending = b""
@@ -69,7 +71,8 @@ class Client:
         self.socket.sendall(b"\x81" + size + mask + masked)
 
     def receive(self):
-        """The next text frame as a value; pings and the like are passed over."""
+        """The next text message as a value; pings and the like are passed over."""
+        whole = b""
         while True:
             first, second = self.take(2)
             size = second & 0x7F
@@ -78,20 +81,32 @@ class Client:
             elif size == 127:
                 size = struct.unpack(">Q", self.take(8))[0]
             data = self.take(size)
-            if first & 0x0F == 1:
-                return json.loads(data)
             if first & 0x0F == 8:
                 raise RuntimeError(f"closed: {data[2:].decode(errors='replace')}")
+            if first & 0x0F <= 1:  # text, or more of it
+                whole += data
+                if first & 0x80:
+                    return json.loads(whole)
 
     def hello(self):
         self.receive()  # the challenge
         client = {"id": "cli", "version": "bench", "platform": "linux", "mode": "cli"}
         self.send({"type": "req", "id": "hello", "method": "connect", "params": {
             "minProtocol": 4, "maxProtocol": 4, "client": client, "role": "operator",
-            "scopes": ["operator.admin"], "caps": [], "auth": {"token": TOKEN}}})
+            "scopes": ["operator.admin"], "caps": self.caps, "auth": {"token": TOKEN}}})
         while True:
             frame = self.receive()
             if frame.get("type") == "res" and frame.get("id") == "hello":
+                if not frame["ok"]:
+                    raise RuntimeError(f"refused: {frame['error']['message']}")
+                return frame["payload"]
+
+    def call(self, method, params):
+        """The payload of the answer; what comes in between is passed over."""
+        self.send({"type": "req", "id": method, "method": method, "params": params})
+        while True:
+            frame = self.receive()
+            if frame.get("type") == "res" and frame.get("id") == method:
                 if not frame["ok"]:
                     raise RuntimeError(f"refused: {frame['error']['message']}")
                 return frame["payload"]
@@ -111,8 +126,8 @@ class Bench:
                 return os.path.join(folder, name)
         raise RuntimeError(f"the program {name} is not built")
 
-    def gateway(self, *args):
-        return Gateway(self.culvert, args)
+    def gateway(self, *args, config=None):
+        return Gateway(self.culvert, args, config)
 
     def baseline(self):
         return Baseline(self.program("baseline"))
@@ -146,14 +161,17 @@ class Process:
 
 
 class Gateway(Process):
-    def __init__(self, culvert, args):
-        self.culvert, self.args = culvert, args
+    def __init__(self, culvert, args, config=None):
+        self.culvert, self.args, self.config = culvert, args, config
 
     def start(self):
         self.port = free_port()
         token = os.path.join(self.dir, "token.txt")
         with open(os.open(token, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
             file.write(TOKEN + "\n")
+        if self.config:
+            with open(os.path.join(self.dir, "culvert.json"), "w", encoding="utf-8") as file:
+                json.dump(self.config, file)
         log = open(os.path.join(self.dir, "log"), "wb")
         command = [self.culvert, "gateway", "--port", str(self.port), "--state-dir", self.dir,
                    "--auth", "token", "--token-file", token, *self.args]
