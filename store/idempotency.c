@@ -1,7 +1,8 @@
 /* Idempotency keys: a hash table in memory, written through. An entry knows two outcomes: the newest
  * that was put (what find answers) and the last that reached the disk; when the last of its commits has
  * ended, the durable one stands, or the entry goes. Entries are listed in order of put, so the oldest
- * leave first, by age or by number. */
+ * leave first, by age or by number. Of all but the newest few the outcome is given up once it is on disk
+ * and read back when somebody asks: keys are many, repeated ones few. */
 #include "store/private.h"
 
 #include "base/crypto.h"
@@ -15,6 +16,8 @@ struct idempotency_entry {
     int64_t at;
     uint64_t hash;
     unsigned pending; /* commits on their way */
+    bool on_disk;     /* the durable one is there and not in memory */
+    bool warm;        /* table->cold or newer */
     char key[];
 };
 
@@ -69,10 +72,18 @@ static void idempotency_link(struct idempotency *table, struct idempotency_entry
     e->newer = NULL;
     *(table->newest ? &table->newest->newer : &table->oldest) = e;
     table->newest = e;
+    if (!table->cold)
+        table->cold = e;
+    e->warm = true;
+    table->warm++;
 }
 
 static void idempotency_unlink(struct idempotency *table, struct idempotency_entry *e)
 {
+    if (e->warm)
+        table->warm--;
+    if (table->cold == e)
+        table->cold = e->newer;
     *(e->older ? &e->older->newer : &table->oldest) = e->newer;
     *(e->newer ? &e->newer->older : &table->newest) = e->older;
 }
@@ -120,19 +131,35 @@ static void idempotency_make_durable(struct idempotency_entry *e, const char *ou
 {
     if (e->durable != e->outcome)
         mem_free(e->durable);
+    e->on_disk = false;
     e->durable = strcmp(e->outcome, outcome) == 0 ? e->outcome : mem_string(outcome);
 }
 
 /* No commit is on its way: what is on disk is what there is. */
 static void idempotency_rest(struct idempotency *table, struct idempotency_entry *e)
 {
-    if (!e->durable) {
+    if (!e->durable && !e->on_disk) {
         idempotency_remove(table, e);
         return;
     }
     if (e->outcome != e->durable)
         mem_free(e->outcome);
     e->outcome = e->durable;
+}
+
+/* Gives up the outcomes of what is no longer among the newest, in order; one that is on its way to the
+ * disk holds up those behind it. */
+static void idempotency_cool(struct idempotency *table)
+{
+    while (table->warm > STORE_IDEMPOTENCY_KEEP && !table->cold->pending) {
+        struct idempotency_entry *e = table->cold;
+
+        e->outcome = e->durable = mem_free(e->outcome);
+        e->on_disk = true;
+        e->warm = false;
+        table->warm--;
+        table->cold = e->newer;
+    }
 }
 
 /* ---- public ---- */
@@ -150,12 +177,53 @@ void store_idempotency_put(struct store_batch *batch, const char *key, const cha
     ADD(batch, idempotency_put, vt(key), vt(outcome), vi(at));
 }
 
-const char *store_idempotency_find(const struct store *store, const char *key)
+enum store_known store_idempotency_find(const struct store *store, const char *key,
+                                        const char **ret)
 {
     const struct idempotency *table = &store->idempotency;
     const struct idempotency_entry *e = table->count ? *idempotency_slot(table, key) : NULL;
 
-    return e && e->at + STORE_IDEMPOTENCY_MS > loop_wall(store->loop) ? e->outcome : NULL;
+    *ret = NULL;
+    if (!e || e->at + STORE_IDEMPOTENCY_MS <= loop_wall(store->loop))
+        return STORE_UNKNOWN;
+    *ret = e->outcome;
+    return e->outcome ? STORE_KNOWN : STORE_ON_DISK;
+}
+
+/* ---- an outcome from the disk ---- */
+
+static int idempotency_read_run(struct sql *sql, struct read *read)
+{
+    struct sql_rows rows;
+    int r;
+
+    sql_rows(sql, STATEMENT_idempotency_one, VALUES(vt(read->key)), &rows);
+    r = sql_next(&rows);
+    if (r > 0)
+        read->outcome = read_text(&read->arena, &rows, 0);
+    sql_rows_done(&rows);
+    return r < 0 ? r : 0;
+}
+
+/* Not over one that was put meanwhile. */
+static void idempotency_read_give(struct read *read)
+{
+    const struct idempotency *table = &read->store->idempotency;
+    struct idempotency_entry *e = table->count ? *idempotency_slot(table, read->key) : NULL;
+
+    if (!e || e->outcome || !read->outcome)
+        return;
+    e->outcome = e->durable = mem_string(read->outcome);
+    e->on_disk = false;
+}
+
+void store_idempotency_fetch(struct store *store, struct op *op, const char *key)
+{
+    struct read *read = read_new(idempotency_read_run, idempotency_read_give);
+
+    read->store = store;
+    read->key = arena_copy(&read->arena, key, strlen(key));
+    read_start(store, read, op);
 }
 
 /* ---- a batch's way ---- */
@@ -195,6 +263,7 @@ void idempotency_settle(struct store_batch *batch, bool ok)
         if (--e->pending == 0)
             idempotency_rest(table, e);
     }
+    idempotency_cool(table);
 }
 
 /* ---- life ---- */
@@ -215,6 +284,7 @@ int idempotency_load(struct store *store)
         struct idempotency_entry *e =
             idempotency_set(table, sql_text(&rows, 0), sql_text(&rows, 1), at);
         e->durable = e->outcome;
+        idempotency_cool(table);
     }
     sql_rows_done(&rows);
     return r;

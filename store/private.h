@@ -65,6 +65,8 @@ struct idempotency {
     struct idempotency_entry **buckets;
     size_t bucket_count, count;
     struct idempotency_entry *oldest, *newest; /* in order of put */
+    struct idempotency_entry *cold; /* older ones' outcomes are on disk only; NULL: none is newer */
+    size_t warm;                    /* entries from cold on */
     uint64_t seed;
 };
 
@@ -151,6 +153,8 @@ struct read {
     void (*give)(struct read *read);                /* loop: the answer to the page of op */
 
     const char *session_id, *message_id;
+    const char *key, *outcome;
+    struct store *store;
     int64_t after, through;
     int limit;
     size_t max_bytes;

@@ -110,14 +110,22 @@ typedef void store_turn_fn(void *arg, const struct store_turn *turn);
 int store_turn_each(struct store *store, store_turn_fn *fn, void *arg);
 
 /* Idempotency: key is "<method>:<key>"; outcome is JSON. Kept 24 h after `at`, at most 100,000, oldest
- * first out. The table is in memory as well: find is immediate and sees a put from store_commit on (a
- * commit that fails takes it back); the pointer lives until the next store_commit. */
-#define STORE_IDEMPOTENCY_MAX 100000
-#define STORE_IDEMPOTENCY_MS  (24 * 60 * 60 * 1000)
+ * first out. Which keys there are is in memory: find is immediate and sees a put from store_commit on (a
+ * commit that fails takes it back). Outcomes are in memory while they are not on disk yet and for the
+ * newest few; others are fetched. */
+#define STORE_IDEMPOTENCY_MAX  100000
+#define STORE_IDEMPOTENCY_MS   (24 * 60 * 60 * 1000)
+#define STORE_IDEMPOTENCY_KEEP 512 /* newest outcomes that stay in memory */
 void store_idempotency_put(struct store_batch *batch, const char *key, const char *outcome,
                            int64_t at);
-const char *store_idempotency_find(const struct store *store,
-                                   const char *key); /* NULL: not known */
+/* ON_DISK: known, and *ret NULL: fetch it, then ask again. *ret is set to NULL or the outcome, which
+ * lives until the next store_commit. */
+enum store_known { STORE_UNKNOWN, STORE_KNOWN, STORE_ON_DISK };
+enum store_known store_idempotency_find(const struct store *store, const char *key,
+                                        const char **ret);
+/* When the op (prepared by op_init) ends with 0, find has the outcome: KNOWN, or UNKNOWN when its time
+ * is over. It stays in memory as long as its key does. */
+void store_idempotency_fetch(struct store *store, struct op *op, const char *key);
 
 /* Small settings that survive a start: the gateway's identity, counters. */
 void store_meta_put(struct store_batch *batch, const char *key, const char *value);

@@ -203,11 +203,15 @@ static int agent_replay(struct call *call, struct json *outcome)
     return 0;
 }
 
-/* True when the call has been answered from what is known of the key. */
+/* True when the call has been answered from what is known of the key, or will be when that is read. */
 static bool agent_repeated(struct call *call, const char *run_id)
 {
     struct gateway *gw = call_gateway(call);
     const char *running = turn_running_in(gw, run_id);
+    CLEAN(mem_free) char *name = turn_outcome_key(TURN_AGENT, run_id);
+
+    if (call_recall(call, name))
+        return true;
     struct json *outcome = turn_known(gw, TURN_AGENT, run_id);
     bool started = strcmp(json_string(json_get(outcome, "status"), "started"), "started") == 0;
 
@@ -459,9 +463,16 @@ static int agent_wait_run(struct call *call, const void *params)
 {
     const struct agent_wait *p = params;
     struct gateway *gw = call_gateway(call);
-    CLEAN(json_free)
-    struct json *outcome = turn_running_in(gw, p->run_id) ? NULL : agent_ended(gw, p->run_id);
+    CLEAN(json_free) struct json *outcome = NULL;
     struct agent_waiting *waiting;
+
+    for (int method = TURN_CHAT; method <= TURN_AGENT; method++) {
+        CLEAN(mem_free) char *name = turn_outcome_key((enum turn_method)method, p->run_id);
+        if (call_recall(call, name))
+            return 0;
+    }
+    if (!turn_running_in(gw, p->run_id))
+        outcome = agent_ended(gw, p->run_id);
 
     if (outcome)
         return agent_wait_answer(call, p->run_id, outcome);

@@ -197,6 +197,42 @@ void calls_conn_gone(struct gateway *gw, conn_id id)
     }
 }
 
+/* ---- a call that waits for an idempotency key's outcome ---- */
+
+#define RECALL_MS 30000
+
+struct recall {
+    struct op op;
+    struct call *call;
+};
+
+static void call_on_recalled(struct op *op, int result)
+{
+    struct recall *recall = CONTAINER(op, struct recall, op);
+    struct call *call = recall->call;
+    struct fault fault = op->fault;
+
+    mem_free(recall);
+    if (result < 0)
+        call_fail_fault(call, &fault);
+    else
+        call->row->run(call, call->params);
+}
+
+bool call_recall(struct call *call, const char *key)
+{
+    struct recall *recall;
+    const char *outcome;
+
+    if (store_idempotency_find(call->gw->store, key, &outcome) != STORE_ON_DISK)
+        return false;
+    recall = NEW(struct recall);
+    recall->call = call;
+    op_init(&recall->op, call->gw->loop, call_on_recalled, RECALL_MS);
+    store_idempotency_fetch(call->gw->store, &recall->op, key);
+    return true;
+}
+
 /* ---- what a handler asks ---- */
 
 struct gateway *call_gateway(const struct call *call)

@@ -24,6 +24,10 @@ scope_set call_scopes(const struct call *call);
  * fn must not answer the call inside: it cancels or defers. */
 void call_on_gone(struct call *call, void (*fn)(void *arg), void *arg);
 
+/* An outcome that store_idempotency_find must have in memory. True: it is being read; the handler returns 0
+ * and is called again from the beginning with the same params, so it must not have done anything yet. */
+bool call_recall(struct call *call, const char *key);
+
 /* Open an ok payload: write exactly one value to the writer, then call_send. */
 struct json_writer *call_reply(struct call *call);
 int call_send(struct call *call); /* ends the call; returns 0 */

@@ -176,6 +176,9 @@ int chat_submit(struct call *call, const struct chat_message *m)
 
     if (turn_running_in(gw, m->run_id))
         return chat_reply_status(call, m->run_id, "in_flight");
+    CLEAN(mem_free) char *name = turn_outcome_key(TURN_CHAT, m->run_id);
+    if (call_recall(call, name))
+        return 0;
     outcome = turn_known(gw, TURN_CHAT, m->run_id);
     if (outcome && strcmp(json_string(json_get(outcome, "status"), ""), "started") != 0)
         return chat_reply_known(call, m->run_id, outcome);

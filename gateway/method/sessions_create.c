@@ -180,10 +180,12 @@ static bool create_repeated(struct call *call, const struct sessions_create *p)
 {
     struct gateway *gw = call_gateway(call);
     CLEAN(mem_free) char *name = p->run_id ? create_outcome_key(p) : NULL;
-    const char *text = name ? store_idempotency_find(gw->store, name) : NULL;
     struct sessions_change *change;
+    const char *text;
 
-    if (!text)
+    if (name && call_recall(call, name))
+        return true;
+    if (!name || store_idempotency_find(gw->store, name, &text) != STORE_KNOWN)
         return false;
     change = sessions_change_new(call, "", create_on_repeated);
     change->detail = json_parse(text, strlen(text), NULL);

@@ -91,7 +91,7 @@ static void turn_put_session(struct turn *turn, struct session *session, struct 
 
 static void turn_put_outcome(struct turn *turn, struct store_batch *batch)
 {
-    CLEAN(mem_free) char *key = outcome_key(turn->method, turn->run_id);
+    CLEAN(mem_free) char *key = turn_outcome_key(turn->method, turn->run_id);
     CLEAN(mem_free) char *text = outcome_ended(turn);
 
     turn->outcome = json_parse(text, strlen(text), NULL);

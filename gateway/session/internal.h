@@ -101,7 +101,6 @@ void stream_injected(struct gateway *gw, struct store_batch *batch, const struct
                      const char *message_id, const char *message);
 
 /* outcome.c */
-char *outcome_key(enum turn_method method, const char *run_id) MUSTCHECK;
 char *outcome_started(const struct turn *turn) MUSTCHECK;
 char *outcome_ended(const struct turn *turn) MUSTCHECK;
 

@@ -1,5 +1,5 @@
 /* Outcomes: what a repeated idempotency key is answered with, during the run, after it and after a
- * restart. Small on purpose (100,000 are kept in memory): the answer's text stays in the transcript,
+ * restart. Small on purpose (100,000 are kept): the answer's text stays in the transcript,
  * named by messageId; only command replies, which are not in it, carry theirs. protocol.md 6.7. */
 #include "gateway/session/internal.h"
 
@@ -15,7 +15,7 @@ static const char *const method_names[] = {[TURN_CHAT] = "chat", [TURN_AGENT] = 
 static const char *const end_names[] = {
     [TURN_OK] = "ok", [TURN_ERROR] = "error", [TURN_ABORTED] = "aborted"};
 
-char *outcome_key(enum turn_method method, const char *run_id)
+char *turn_outcome_key(enum turn_method method, const char *run_id)
 {
     return mem_format("%s:%s", method_names[method], run_id);
 }
@@ -90,10 +90,14 @@ static void outcome_unstored(struct json *outcome)
 
 struct json *turn_known(struct gateway *gw, enum turn_method method, const char *run_id)
 {
-    CLEAN(mem_free) char *key = outcome_key(method, run_id);
-    const char *text = store_idempotency_find(gw->store, key);
-    struct json *outcome = text ? json_parse(text, strlen(text), NULL) : NULL;
+    CLEAN(mem_free) char *key = turn_outcome_key(method, run_id);
+    const char *text;
+    struct json *outcome;
 
+    if (fails(store_idempotency_find(gw->store, key, &text) != STORE_ON_DISK))
+        text =
+            "{\"status\":\"started\"}"; /* the caller did not recall it: at least never run again */
+    outcome = text ? json_parse(text, strlen(text), NULL) : NULL;
     if (outcome && !turn_running_in(gw, run_id) &&
         strcmp(json_string(json_get(outcome, "status"), ""), "started") == 0)
         outcome_unstored(outcome);

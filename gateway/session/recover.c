@@ -110,7 +110,7 @@ static void recover_end(struct turn *turn, struct store_batch *batch)
         session_put(turn->gw, session, batch, true);
         row_emit_changed(turn->gw, batch, session, NULL, "error", turn->run_id);
     }
-    CLEAN(mem_free) char *key = outcome_key(turn->method, turn->run_id);
+    CLEAN(mem_free) char *key = turn_outcome_key(turn->method, turn->run_id);
     CLEAN(mem_free) char *outcome = outcome_ended(turn);
     store_idempotency_put(batch, key, outcome, turn->ended_at);
     store_turn_remove(batch, turn->run_id);

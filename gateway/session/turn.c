@@ -129,7 +129,7 @@ static void turn_put_user(struct turn *turn, struct session *session, struct sto
 
 static void turn_put_start(struct turn *turn, struct store_batch *batch)
 {
-    CLEAN(mem_free) char *key = outcome_key(turn->method, turn->run_id);
+    CLEAN(mem_free) char *key = turn_outcome_key(turn->method, turn->run_id);
     CLEAN(mem_free) char *outcome = outcome_started(turn);
     /* What recover.c needs besides: whose key it is, what v3 clients call the session, and the message
      * where the transcript does not have it yet. */

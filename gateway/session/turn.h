@@ -56,7 +56,8 @@ int turn_submit(struct gateway *gw, const struct turn_request *request,
 /* A run of either method with that id has not ended. Its canonical session key, else NULL. */
 const char *turn_running_in(struct gateway *gw, const char *run_id);
 /* The stored outcome of an earlier request with that key (status "started" only while it runs); NULL: never
- * seen. Caller owns (json_free). */
+ * seen. It must be in memory: call_recall(call, turn_outcome_key(…)) first. Caller owns (json_free). */
+char *turn_outcome_key(enum turn_method method, const char *run_id) MUSTCHECK; /* caller owns */
 struct json *turn_known(struct gateway *gw, enum turn_method method, const char *run_id) MUSTCHECK;
 
 bool turn_active(struct gateway *gw, const char *session_key); /* something runs or waits there */

@@ -88,10 +88,13 @@ static bool answer(int fd)
     static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
                                "Transfer-Encoding: chunked\r\n\r\n";
     static const char piece[] =
-        "data: {\"id\":\"b\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"bench\","
-        "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" TEXT "\"},\"finish_reason\":null}]}\n\n";
+        "data: "
+        "{\"id\":\"b\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"bench\","
+        "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" TEXT
+        "\"},\"finish_reason\":null}]}\n\n";
     static const char last[] =
-        "data: {\"id\":\"b\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"bench\","
+        "data: "
+        "{\"id\":\"b\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"bench\","
         "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     struct timespec due;
 
@@ -108,7 +111,8 @@ static bool answer(int fd)
             while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) == EINTR)
                 ;
     }
-    return send_chunk(fd, last) && send_chunk(fd, "data: [DONE]\n\n") && send_all(fd, "0\r\n\r\n", 5);
+    return send_chunk(fd, last) && send_chunk(fd, "data: [DONE]\n\n") &&
+           send_all(fd, "0\r\n\r\n", 5);
 }
 
 static void *serve(void *arg)

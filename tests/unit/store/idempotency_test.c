@@ -11,6 +11,22 @@ static int put(struct rig *g, const char *key, const char *outcome)
     return commit(g, batch);
 }
 
+/* The outcome, fetched if need be; "(on disk)" when that is not wanted. */
+static const char *find(struct rig *g, const char *key, bool fetch)
+{
+    struct waiter w;
+    const char *outcome;
+
+    if (store_idempotency_find(g->store, key, &outcome) != STORE_ON_DISK)
+        return outcome;
+    if (!fetch)
+        return "(on disk)";
+    store_idempotency_fetch(g->store, waiter_op(g, &w), key);
+    t_eq(wait_for(g, &w), 0);
+    t_eq(store_idempotency_find(g->store, key, &outcome), STORE_KNOWN);
+    return outcome;
+}
+
 /* A message whose place is taken: the batch fails. */
 static struct store_batch *doomed(struct rig *g)
 {
@@ -27,12 +43,12 @@ T(found_from_the_commit_call_on)
     struct store_batch *batch = store_batch(g.store);
 
     store_idempotency_put(batch, "agent:k", "{\"status\":\"accepted\"}", loop_wall(g.loop));
-    t_str(store_idempotency_find(g.store, "agent:k"), NULL);
+    t_str(find(&g, "agent:k", true), NULL);
     store_commit(batch, NULL);
-    t_str(store_idempotency_find(g.store, "agent:k"), "{\"status\":\"accepted\"}");
+    t_str(find(&g, "agent:k", true), "{\"status\":\"accepted\"}");
     t_eq(put(&g, "agent:k", "{\"status\":\"ok\"}"), 0);
-    t_str(store_idempotency_find(g.store, "agent:k"), "{\"status\":\"ok\"}");
-    t_str(store_idempotency_find(g.store, "send:k"), NULL);
+    t_str(find(&g, "agent:k", true), "{\"status\":\"ok\"}");
+    t_str(find(&g, "send:k", true), NULL);
     rig_free(&g);
 }
 
@@ -43,7 +59,7 @@ T(a_freed_batch_was_never_there)
 
     store_idempotency_put(batch, "k", "1", loop_wall(g.loop));
     store_batch_free(batch);
-    t_str(store_idempotency_find(g.store, "k"), NULL);
+    t_str(find(&g, "k", true), NULL);
     rig_free(&g);
 }
 
@@ -61,8 +77,8 @@ T(a_failed_commit_takes_back_only_its_own)
     store_idempotency_put(batch, "new", "lost", loop_wall(g.loop));
     store_idempotency_put(batch, "new", "lost too", loop_wall(g.loop));
     t_eq(commit(&g, batch), -ERR_CONFLICT);
-    t_str(store_idempotency_find(g.store, "old"), "kept");
-    t_str(store_idempotency_find(g.store, "new"), NULL);
+    t_str(find(&g, "old", true), "kept");
+    t_str(find(&g, "new", true), NULL);
 
     /* One fails between two that do not, all on their way together. */
     for (size_t i = 0; i < COUNT(w); i++) {
@@ -70,10 +86,10 @@ T(a_failed_commit_takes_back_only_its_own)
         store_idempotency_put(batch, "k", (const char *[]){"a", "b", "c"}[i], loop_wall(g.loop));
         store_commit(batch, waiter_op(&g, &w[i]));
     }
-    t_str(store_idempotency_find(g.store, "k"), "c");
+    t_str(find(&g, "k", true), "c");
     t_eq(wait_for(&g, &w[2]), 0);
     t_eq(w[1].result, -ERR_CONFLICT);
-    t_str(store_idempotency_find(g.store, "k"), "c");
+    t_str(find(&g, "k", true), "c");
 
     for (size_t i = 0; i < 2; i++) {
         batch = i == 1 ? doomed(&g) : store_batch(g.store);
@@ -81,7 +97,7 @@ T(a_failed_commit_takes_back_only_its_own)
         store_commit(batch, waiter_op(&g, &w[i]));
     }
     t_eq(wait_for(&g, &w[1]), -ERR_CONFLICT);
-    t_str(store_idempotency_find(g.store, "k"), "d");
+    t_str(find(&g, "k", true), "d");
     rig_free(&g);
 }
 
@@ -94,17 +110,54 @@ T(kept_a_day_also_across_a_restart)
     loop_advance(g.loop, 12 * HOUR);
     t_eq(put(&g, "late", "2"), 0);
     loop_advance(g.loop, 12 * HOUR - 1);
-    t_str(store_idempotency_find(g.store, "early"), "1");
+    t_str(find(&g, "early", true), "1");
     loop_advance(g.loop, 1);
-    t_str(store_idempotency_find(g.store, "early"), NULL);
-    t_str(store_idempotency_find(g.store, "late"), "2");
+    t_str(find(&g, "early", true), NULL);
+    t_str(find(&g, "late", true), "2");
 
     g.store = store_close(g.store);
     rig_open(&g, &(struct store_config){.path = path});
-    t_str(store_idempotency_find(g.store, "early"), NULL);
-    t_str(store_idempotency_find(g.store, "late"), "2");
+    t_str(find(&g, "early", true), NULL);
+    t_str(find(&g, "late", true), "2");
     loop_advance(g.loop, 12 * HOUR);
-    t_str(store_idempotency_find(g.store, "late"), NULL);
+    t_str(find(&g, "late", true), NULL);
+    rig_free(&g);
+}
+
+T(only_the_newest_outcomes_stay_in_memory)
+{
+    struct rig g = rig_new(rig_path("cool.db"));
+    struct waiter w;
+    struct store_batch *batch;
+    char key[24], outcome[24];
+
+    for (int i = 0; i < STORE_IDEMPOTENCY_KEEP + 3; i++) {
+        snprintf(key, sizeof(key), "k%d", i);
+        snprintf(outcome, sizeof(outcome), "%d", i);
+        t_eq(put(&g, key, outcome), 0);
+    }
+    t_str(find(&g, "k0", false), "(on disk)");
+    t_str(find(&g, "k2", false), "(on disk)");
+    t_str(find(&g, "k3", false), "3");
+    t_str(find(&g, "k1", true), "1");
+    t_str(find(&g, "k1", false), "1"); /* stays */
+    t_str(find(&g, "k2", false), "(on disk)");
+
+    /* A put on top of one that is on disk, taken back: what is on disk stands. */
+    t_eq(commit(&g, doomed(&g)), 0);
+    batch = doomed(&g);
+    store_idempotency_put(batch, "k0", "lost", loop_wall(g.loop));
+    store_commit(batch, waiter_op(&g, &w));
+    t_str(find(&g, "k0", false), "lost");
+    t_eq(wait_for(&g, &w), -ERR_CONFLICT);
+    t_str(find(&g, "k0", false), "(on disk)");
+    t_str(find(&g, "k0", true), "0");
+
+    /* A put while it is being fetched is the newer word. */
+    store_idempotency_fetch(g.store, waiter_op(&g, &w), "k2");
+    t_eq(put(&g, "k2", "newer"), 0);
+    t_eq(wait_for(&g, &w), 0);
+    t_str(find(&g, "k2", false), "newer");
     rig_free(&g);
 }
 
@@ -123,14 +176,14 @@ T(at_most_so_many_oldest_out)
         t_eq(commit(&g, batch), 0);
     }
     t_eq(put(&g, "last", "1"), 0);
-    t_str(store_idempotency_find(g.store, "k10"), NULL);
-    t_str(store_idempotency_find(g.store, "k11"), "1");
-    t_str(store_idempotency_find(g.store, "k100009"), "1");
+    t_str(find(&g, "k10", true), NULL);
+    t_str(find(&g, "k11", true), "1");
+    t_str(find(&g, "k100009", true), "1");
 
     g.store = store_close(g.store);
     rig_open(&g, &(struct store_config){.path = path});
-    t_str(store_idempotency_find(g.store, "k10"), NULL);
-    t_str(store_idempotency_find(g.store, "k11"), "1");
-    t_str(store_idempotency_find(g.store, "last"), "1");
+    t_str(find(&g, "k10", true), NULL);
+    t_str(find(&g, "k11", true), "1");
+    t_str(find(&g, "last", true), "1");
     rig_free(&g);
 }

@@ -122,12 +122,13 @@ T(a_failed_append_leaves_a_hole_and_is_not_kept_as_a_key)
     struct world w = world_new();
     struct store_position p;
     struct store_batch *batch = batch_of(&w, "large", 1000000);
+    const char *outcome;
 
     powercut_set_room(w.disk, 0);
     store_idempotency_put(batch, "agent:k", "{}", loop_wall(w.g.loop));
     t_eq(store_log_append(batch, &(struct store_event){"chat", NULL, "{}", 0, 1}), 1);
     t_eq(commit(&w.g, batch), -ERR_FULL);
-    t_str(store_idempotency_find(w.g.store, "agent:k"), NULL);
+    t_eq(store_idempotency_find(w.g.store, "agent:k", &outcome), STORE_UNKNOWN);
     store_log_position(w.g.store, &p);
     t_eq(p.head, 0);
     powercut_set_room(w.disk, -1);

@@ -2,6 +2,7 @@
 #include "tests/unit/gateway/session/script_model.h"
 
 #include "gateway/session/turn.h"
+#include "store/store.h"
 
 T(two_answers_with_one_id)
 {
@@ -32,6 +33,54 @@ T(two_answers_with_one_id)
     t_json(peer_call(p, "agent", "{'message':'hi','sessionKey':'x','idempotencyKey':'a1'}"),
            "{'ok':true,'payload':{'status':'ok','result':{'payloads':[{'text':'Salve'}]}}}");
     t_eq(script_count, 1);
+    rig_free(rig);
+}
+
+/* So many runs ago that their outcomes are no longer in memory. */
+static void age_outcomes(struct rig *rig, struct peer *p)
+{
+    struct store_batch *batch = store_batch(rig->gw->store);
+
+    for (int i = 0; i < STORE_IDEMPOTENCY_KEEP; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "chat:other-%d", i);
+        store_idempotency_put(batch, key, "{}", loop_wall(rig->gw->loop));
+    }
+    store_commit(batch, NULL);
+    t_has(peer_call(p, "sessions.create", "{'key':'after'}"), "\"ok\":true"); /* stored behind it */
+}
+
+T(a_key_from_long_ago_is_answered_from_the_disk)
+{
+    struct rig *rig = rig_new(NULL);
+    struct peer *p = peer_connect(rig, 4, SCOPES);
+    const char *agent = "{'message':'hi','sessionKey':'x','idempotencyKey':'a1'}";
+    const char *chat = "{'message':'hi','sessionKey':'x','idempotencyKey':'c1'}";
+    const char *outcome;
+
+    script_reset();
+    peer_send(p, "{'type':'req','id':'9','method':'agent','params':{'message':'hi','sessionKey':'x'"
+                 ",'idempotencyKey':'a1'}}");
+    t_ok(script_wait(rig, 0));
+    script_say(0, "Salve");
+    script_end(0);
+    t_json(peer_response(p, "9"), "{'payload':{'status':'accepted'}}");
+    t_json(peer_response(p, "9"), "{'payload':{'status':'ok'}}");
+    t_json(peer_call(p, "chat.send", chat), "{'payload':{'status':'started'}}");
+    t_ok(script_wait(rig, 1));
+    script_end(1);
+    rig_advance(rig, 10);
+    t_has(peer_call(p, "sessions.create", "{'key':'made','idempotencyKey':'s1'}"), "made");
+
+    age_outcomes(rig, p);
+    t_eq(store_idempotency_find(rig->gw->store, "agent:a1", &outcome), STORE_ON_DISK);
+    t_json(peer_call(p, "agent.wait", "{'runId':'a1','timeoutMs':0}"),
+           "{'payload':{'status':'ok'}}");
+    t_json(peer_call(p, "agent", agent),
+           "{'ok':true,'payload':{'status':'ok','result':{'payloads':[{'text':'Salve'}]}}}");
+    t_json(peer_call(p, "chat.send", chat), "{'ok':true,'payload':{'runId':'c1','status':'ok'}}");
+    t_has(peer_call(p, "sessions.create", "{'key':'other','idempotencyKey':'s1'}"), "made");
+    t_eq(script_count, 2);
     rig_free(rig);
 }
 
