@@ -56,8 +56,11 @@ static const struct field agent_tools[] = {
 #define AGENT_ROWS                                                                                 \
     P_BOOL("default"), P_STR("name"), P_STR("workspace"),                                          \
     P("model", OBJECT, FIELD_OR_STRING, .sub = model_choice),                                      \
-    P_OBJECT("identity", agent_identity), P_OBJECT("runtime", agent_runtime),     \
-        P_OBJECT("tools", agent_tools)
+    P_OBJECT("identity", agent_identity), P_OBJECT("runtime", agent_runtime),                      \
+    P_OBJECT("tools", agent_tools),                                                                \
+    P_ENUM("thinkingDefault", ONE_OF("off", "minimal", "low", "medium", "high", "xhigh")),         \
+    P_ENUM("verboseDefault", ONE_OF("off", "on", "full")),                                         \
+    P_ENUM("reasoningDefault", ONE_OF("off", "on", "stream"))
 static const struct field agent_list[] = {P("id", STR, FIELD_REQUIRED | FIELD_ID, .max = 64), AGENT_ROWS, F_END};
 static const struct field agent_entry_rows[] = {AGENT_ROWS, F_END};
 static const struct field agent_entry[] = {P_OBJECT("", agent_entry_rows)};

@@ -27,7 +27,7 @@ static bool entitled(const struct conn *conn, const struct parcel *parcel)
     if (needed != SCOPE_NONE &&
         (conn->role != ROLE_OPERATOR || !scope_allows(conn->scopes, needed, conn->version)))
         return false;
-    if (parcel->tool && !(conn->caps & CAP_TOOL_EVENTS))
+    if (conn->version >= 4 ? parcel->tool && !(conn->caps & CAP_TOOL_EVENTS) : parcel->v4_only)
         return false;
 
     switch (row->subscribers) {

@@ -84,6 +84,7 @@ struct parcel *parcel_new(struct gateway *gw, const struct event *event)
     parcel->id = event->id;
     parcel->only = event->only;
     parcel->tool = event->tool;
+    parcel->v4_only = event->v4_only;
     parcel->session_key = mem_string(event->session_key);
     parcel->run_id = mem_string(event->run_id);
     make_tails(gw, event->id, event->payload, event->payload_v3, parcel->tail);

@@ -26,7 +26,8 @@ struct event {
     struct bytes *replace,
         *replace_v3; /* chat delta: the full-text form used after a merge or drop */
     conn_id only;    /* deliver to this one alone; zero: everyone entitled */
-    bool tool;       /* an `agent` tool stream: only for clients with cap tool-events */
+    bool tool;       /* an `agent` tool stream: of v4 clients only those with cap tool-events */
+    bool v4_only;    /* v3 clients do not hear it */
 };
 
 /* Past this many queued bytes a connection is slow: MERGE events wait as its newest value, DROP events

@@ -23,7 +23,7 @@ struct parcel {
     uint32_t refs;
     enum event_id id;
     conn_id only;
-    bool tool;
+    bool tool, v4_only;
     char *session_key, *run_id;    /* owned, NULL when none */
     struct bytes *tail[2];         /* [0] v3, [1] v4 (may be the same) */
     struct bytes *replace_tail[2]; /* the full-text form, NULL when there is none */

@@ -7,6 +7,7 @@
 #include "gateway/agent/agent.h"
 #include "gateway/gateway.h"
 #include "gateway/method/call.h"
+#include "gateway/session/level.h"
 #include "gateway/session/row.h"
 
 #include <string.h>
@@ -150,11 +151,7 @@ static int check_spawned_by(const struct patch_row *row, struct gateway *gw,
     return 0;
 }
 
-static const char *const levels_thinking[] = {"off",  "minimal", "low", "medium",
-                                              "high", "xhigh",   NULL};
-static const char *const levels_verbose[] = {"off", "on", "full", NULL};
 static const char *const levels_trace[] = {"off", "on", NULL};
-static const char *const levels_reasoning[] = {"on", "off", "stream", NULL};
 static const char *const levels_usage[] = {"off", "tokens", "full", "on", NULL};
 static const char *const levels_elevated[] = {"on", "off", "ask", "full", NULL};
 static const char *const exec_hosts[] = {"sandbox", "gateway", "node", NULL};
@@ -176,12 +173,12 @@ static const struct patch_row patch_rows[] = {
     {AT(pinned), .check = check_flag},
     {AT(unread), .check = check_flag},
     {AT(model), .check = check_model},
-    {AT(thinkingLevel), .check = check_allowed, .allowed = levels_thinking},
+    {AT(thinkingLevel), .check = check_allowed, .allowed = level_thinking},
     {AT(fastMode), .check = check_fast_mode},
     {AT(permissionMode), .check = check_allowed, .allowed = permission_modes},
-    {AT(verboseLevel), .check = check_allowed, .allowed = levels_verbose, .admin = true},
+    {AT(verboseLevel), .check = check_allowed, .allowed = level_verbose, .admin = true},
     {AT(traceLevel), .check = check_allowed, .allowed = levels_trace, .admin = true},
-    {AT(reasoningLevel), .check = check_allowed, .allowed = levels_reasoning, .admin = true,
+    {AT(reasoningLevel), .check = check_allowed, .allowed = level_reasoning, .admin = true,
      .off = "off"},
     {AT(responseUsage), .check = check_allowed, .allowed = levels_usage, .admin = true,
      .off = "off"},

@@ -4,7 +4,6 @@
 
 #include "base/mem.h"
 #include "gateway/session/row.h"
-#include "gateway/session/transcript.h"
 
 #include <string.h>
 
@@ -18,37 +17,6 @@ static const char *turn_status(const struct turn *turn)
     if (turn->end == TURN_ABORTED)
         return strcmp(turn->stop_reason, "timeout") == 0 ? "timeout" : "killed";
     return turn->end == TURN_OK ? "done" : "failed";
-}
-
-/* Nothing is stored of an abort before the first word. */
-static void turn_put_answer(struct turn *turn, struct session *session, struct store_batch *batch)
-{
-    bool aborted = turn->end == TURN_ABORTED;
-    CLEAN(mem_free) char *message = NULL;
-
-    if (!turn->kind || (turn->text.length == 0 && turn->end != TURN_ERROR))
-        return;
-    message = transcript_answer(&(struct transcript_answer){
-        .text = turn->text.data,
-        .length = turn->text.length,
-        .api = model_api(turn->gw, turn->model.provider),
-        .provider = turn->model.provider,
-        .model = turn->model.model,
-        .stop_reason = aborted                   ? "aborted"
-                       : turn->end == TURN_ERROR ? "error"
-                                                 : turn->stop_reason,
-        .error = turn->error,
-        .abort_origin = aborted ? turn->stop_reason : NULL,
-        .run_id = turn->run_id,
-        .usage = turn->usage,
-        .at = turn->ended_at,
-    });
-    transcript_append(turn->gw, session, batch,
-                      &(struct transcript_message){.role = "assistant",
-                                                   .run_id = turn->run_id,
-                                                   .text = turn->text.data,
-                                                   .message = message},
-                      turn->message_id);
 }
 
 static void turn_count_tokens(const struct turn *turn, struct session *session)
@@ -97,6 +65,8 @@ static void turn_put_outcome(struct turn *turn, struct store_batch *batch)
     turn->outcome = json_parse(text, strlen(text), NULL);
     store_idempotency_put(batch, key, text, turn->ended_at);
     store_turn_remove(batch, turn->run_id);
+    if (turn->content && strcmp(turn->stop_reason, "toolUse") == 0) /* turn.h: told, not kept */
+        json_put(turn->outcome, "content", json_copy(turn->content));
 }
 
 void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason, const char *error)
@@ -120,7 +90,7 @@ void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason, 
     if (session && strcmp(session->session_id, turn->session_id) == 0) {
         if (turn->command && !turn->rest && end == TURN_OK)
             turn->command->run(gw, session, batch, &turn->text);
-        turn_put_answer(turn, session, batch);
+        record_answer(turn, session, batch);
         turn_put_session(turn, session, batch);
     }
     turn_put_outcome(turn, batch);

@@ -38,11 +38,15 @@ struct turn {
     int64_t timeout_ms;
     struct timer timeout;
 
-    struct buf text;  /* the answer so far */
-    size_t sent;      /* bytes of it that deltas have carried */
+    struct buf text, thought;  /* of the message that is being written */
+    size_t sent, thought_sent; /* bytes of them that deltas have carried */
+    bool anew;        /* a message before this one ended: its first delta replaces what is shown */
     int64_t delta_at; /* loop_now() of the last delta; INT64_MIN: none */
     struct timer delta;
     int64_t seq; /* of its agent events; protocol.md 6.3 */
+
+    struct json *client_tools; /* NULL: none */
+    char *thinking;            /* level asked with the message; NULL: as the session has it */
 
     const char *abort_reason; /* asked while ACCEPTING */
     enum turn_end end;
@@ -50,7 +54,9 @@ struct turn {
     char *error;
     const char *error_kind; /* protocol.md 6.2, NULL: none */
     struct model_usage usage;
-    char message_id[64];                       /* "": nothing was stored */
+    struct json *content; /* parts of the last message; NULL: text is all there is */
+    struct json *calls;   /* tool calls that wait for their results: [{id, name}] */
+    char message_id[64];  /* "": nothing was stored */
     int64_t accepted_at, started_at, ended_at; /* wall; 0: not yet */
     struct json *outcome;
 
@@ -74,11 +80,21 @@ struct turns {
 void turn_start(struct turn *turn);
 void turn_stop(struct turn *turn, const char *reason);
 void turn_leave(struct turn *turn); /* out of the table and its lane, freed */
+struct turn *turn_find(struct gateway *gw, const char *run_id); /* NULL: none, or shutdown */
+/* What recover.c needs to end it. */
+void turn_put_row(const struct turn *turn, struct store_batch *batch);
 
 /* answer.c, finish.c */
 void turn_run(struct turn *turn);
 /* Works once per turn: later ends are not heard. stop_reason is static text. */
 void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason, const char *error);
+
+/* record.c: what a run leaves in the transcript. Into the batch; the session's row is the caller's. */
+void record_message(struct turn *turn, const struct agent_message *message);
+void record_answer(struct turn *turn, struct session *session, struct store_batch *batch);
+/* A result for every call of the array that has none; error says why. */
+void record_open_calls(struct turn *turn, struct session *session, struct store_batch *batch,
+                       const char *error);
 
 /* lane.c */
 struct lane *lane_find(struct turns *turns, const char *session_key); /* NULL: nothing there */
@@ -90,9 +106,19 @@ void lanes_pump(struct turns *turns);      /* starts what the cap allows */
 bool lane_resets(const struct lane *lane); /* a turn that resets the session waits there */
 struct turn *lane_first(const struct lane *lane);
 
-/* stream.c: each counts the turn's seq as protocol.md 6.3 says. */
+/* stream_agent.c: the `agent` events; each counts the turn's seq as protocol.md 6.3 says. */
 void stream_started(struct turn *turn, struct store_batch *batch);
-void stream_delta(struct turn *turn);
+void stream_assistant(struct turn *turn); /* text from sent on */
+void stream_thinking(struct turn *turn);  /* thought from thought_sent on; v4 clients only */
+void stream_other(struct turn *turn, const char *stream, const char *data);
+void stream_lifecycle_ended(struct turn *turn, struct store_batch *batch); /* NULL: not stored */
+
+/* stream.c: the `chat` events, with the seq of the agent event before them. */
+#define STREAM_MAX (16 * TURN_TEXT_MAX) /* bytes of a payload: twice the text, every byte escaped */
+struct bytes *stream_take(struct buf *b) MUSTCHECK;
+/* Is a second copy needed: another key, and somebody who would hear it. */
+bool stream_two_keys(const struct turn *turn);
+void stream_chat_delta(struct turn *turn);
 void stream_ended(struct turn *turn, struct store_batch *batch);
 /* The end could not be stored: told all the same, outside the log. */
 void stream_unstored(struct turn *turn, const char *error);

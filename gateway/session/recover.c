@@ -52,6 +52,8 @@ static void recover_collect(void *arg, const struct store_turn *row)
     turn->kind = agent_kind_of(recovery->gw, agent);
     turn->rest = mem_string(json_string(json_get(detail, "message"), NULL));
     turn->images = mem_string(json_string(json_get(detail, "images"), NULL));
+    if (json_count(json_get(detail, "calls")) > 0)
+        turn->calls = json_copy(json_get(detail, "calls"));
     agent_model(recovery->gw, session, agent, &turn->model);
 
     recovery->turns = mem_grow(recovery->turns, recovery->count + 1, sizeof(struct turn *));
@@ -102,6 +104,9 @@ static void recover_end(struct turn *turn, struct store_batch *batch)
 
     if (session) {
         recover_message(turn, session, batch);
+        record_open_calls(turn, session, batch,
+                          "interrupted: the gateway stopped before this tool answered; what it did "
+                          "until then is not known");
         recover_note(turn, session, batch);
         session_set_text(session, "status", "failed");
         session_set_text(session, "lastRunId", turn->run_id);
@@ -126,6 +131,7 @@ static void recover_free(struct turn *turn)
     mem_free(turn->rest);
     mem_free(turn->images);
     mem_free(turn->error);
+    json_free(turn->calls);
     mem_free(turn);
 }
 

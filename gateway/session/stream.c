@@ -1,14 +1,12 @@
-/* What is heard of a turn: `agent` and `chat` events. Payloads are made once per kind of client: v4 hears
- * the canonical session key, v3 the key as its caller gave it; a second copy is made only where they
- * differ. What ends a turn goes into the batch that stores the end. protocol.md 6.2, 6.3. */
+/* The `chat` events of a turn (its `agent` events: stream_agent.c). Payloads are made once per kind of
+ * client: v4 hears the canonical session key, v3 the key as its caller gave it; a second copy is made
+ * only where they differ. What ends a turn goes into the batch that stores the end. protocol.md 6.2. */
 #include "gateway/session/internal.h"
 
 #include "base/mem.h"
 #include "gateway/session/transcript.h"
 
 #include <string.h>
-
-#define STREAM_MAX (16 * TURN_TEXT_MAX) /* bytes of a payload: twice the text, every byte escaped */
 
 /* Everything a chat event may say; text NULL: no message. */
 struct chat_event {
@@ -18,7 +16,7 @@ struct chat_event {
     bool replace;
 };
 
-static struct bytes *stream_take(struct buf *b)
+struct bytes *stream_take(struct buf *b)
 {
     struct bytes *bytes = bytes_from_buf(b);
 
@@ -80,7 +78,7 @@ static struct bytes *chat_bytes(struct turn *turn, const char *session_key,
 }
 
 /* Is a second copy needed: another key, and somebody who would hear it. */
-static bool stream_two_keys(const struct turn *turn)
+bool stream_two_keys(const struct turn *turn)
 {
     return strcmp(turn->caller_key, turn->session_key) != 0 && conn_any_v3(turn->gw);
 }
@@ -99,128 +97,7 @@ static void chat_emit(struct turn *turn, struct store_batch *batch, const struct
                                   .payload_v3 = v3});
 }
 
-/* ---- agent ---- */
-
-/* data is a JSON object. */
-static struct bytes *agent_bytes(struct turn *turn, const char *session_key, const char *stream,
-                                 const char *data)
-{
-    struct json_writer w;
-    struct buf b;
-
-    buf_init(&b, STREAM_MAX);
-    jw_init(&w, &b);
-    jw_object(&w);
-    jw_kstr(&w, "runId", turn->run_id);
-    jw_kint(&w, "seq", turn->seq);
-    jw_kstr(&w, "stream", stream);
-    jw_kint(&w, "ts", loop_wall(turn->gw->loop));
-    jw_kraw(&w, "data", data);
-    jw_kstr(&w, "sessionKey", session_key);
-    jw_kstr(&w, "sessionId", turn->session_id);
-    jw_kstr(&w, "agentId", turn->agent_id);
-    jw_object_end(&w);
-    return stream_take(&b);
-}
-
-static void lifecycle_emit(struct turn *turn, struct store_batch *batch, struct buf *data)
-{
-    CLEAN(mem_free) char *text = buf_take(data);
-    bool two = stream_two_keys(turn);
-
-    require(text != NULL);
-    turn->seq++;
-    CLEAN(bytes_unref)
-    struct bytes *payload = agent_bytes(turn, turn->session_key, "lifecycle", text);
-    CLEAN(bytes_unref)
-    struct bytes *v3 = two ? agent_bytes(turn, turn->caller_key, "lifecycle", text) : NULL;
-    event_emit_in(turn->gw, batch,
-                  &(struct event){.id = EVENT_agent_log,
-                                  .session_key = turn->session_key,
-                                  .run_id = turn->run_id,
-                                  .payload = payload,
-                                  .payload_v3 = v3});
-}
-
-void stream_started(struct turn *turn, struct store_batch *batch)
-{
-    struct json_writer w;
-    struct buf data;
-
-    buf_init(&data, STREAM_MAX);
-    jw_init(&w, &data);
-    jw_object(&w);
-    jw_kstr(&w, "phase", "start");
-    jw_kint(&w, "startedAt", turn->started_at);
-    jw_object_end(&w);
-    lifecycle_emit(turn, batch, &data);
-}
-
-static void lifecycle_ended(struct turn *turn, struct store_batch *batch)
-{
-    struct json_writer w;
-    struct buf data;
-
-    buf_init(&data, STREAM_MAX);
-    jw_init(&w, &data);
-    jw_object(&w);
-    jw_kstr(&w, "phase", turn->end == TURN_ERROR ? "error" : "end");
-    jw_kint(&w, "startedAt", turn->started_at);
-    jw_kint(&w, "endedAt", turn->ended_at);
-    jw_kstr(&w, "error", turn->end == TURN_ERROR ? turn->error : NULL);
-    jw_kbool(&w, "aborted", turn->end == TURN_ABORTED);
-    jw_kstr(&w, "stopReason", turn->stop_reason);
-    jw_object_end(&w);
-    lifecycle_emit(turn, batch, &data);
-}
-
-/* ---- a delta: the agent's assistant stream, then chat, with the same seq ---- */
-
-static char *assistant_data(const struct turn *turn, const char *delta, size_t length, bool replace)
-{
-    struct json_writer w;
-    struct buf b;
-    char *text;
-
-    buf_init(&b, STREAM_MAX);
-    jw_init(&w, &b);
-    jw_object(&w);
-    jw_key(&w, "text");
-    jw_strn(&w, turn->text.data, turn->text.length);
-    jw_key(&w, "delta");
-    jw_strn(&w, delta, length);
-    if (replace)
-        jw_kbool(&w, "replace", true);
-    jw_object_end(&w);
-    text = buf_take(&b);
-    require(text != NULL);
-    return text;
-}
-
-static void assistant_emit(struct turn *turn, const char *delta, size_t length)
-{
-    CLEAN(mem_free) char *data = assistant_data(turn, delta, length, false);
-    CLEAN(mem_free) char *whole = assistant_data(turn, turn->text.data, turn->text.length, true);
-    bool two = stream_two_keys(turn);
-    CLEAN(bytes_unref)
-    struct bytes *payload = agent_bytes(turn, turn->session_key, "assistant", data);
-    CLEAN(bytes_unref)
-    struct bytes *v3 = two ? agent_bytes(turn, turn->caller_key, "assistant", data) : NULL;
-    CLEAN(bytes_unref)
-    struct bytes *replace = agent_bytes(turn, turn->session_key, "assistant", whole);
-    CLEAN(bytes_unref)
-    struct bytes *replace_v3 = two ? agent_bytes(turn, turn->caller_key, "assistant", whole) : NULL;
-
-    event_emit(turn->gw, &(struct event){.id = EVENT_agent_delta,
-                                         .session_key = turn->session_key,
-                                         .run_id = turn->run_id,
-                                         .payload = payload,
-                                         .payload_v3 = v3,
-                                         .replace = replace,
-                                         .replace_v3 = replace_v3});
-}
-
-void stream_delta(struct turn *turn)
+void stream_chat_delta(struct turn *turn)
 {
     struct chat_event event = {
         .state = "delta",
@@ -228,6 +105,7 @@ void stream_delta(struct turn *turn)
         .text_length = turn->text.length,
         .delta = turn->text.data + turn->sent,
         .delta_length = turn->text.length - turn->sent,
+        .replace = turn->anew,
     };
     struct chat_event whole = event;
     bool two = stream_two_keys(turn);
@@ -235,8 +113,6 @@ void stream_delta(struct turn *turn)
     whole.delta = turn->text.data;
     whole.delta_length = turn->text.length;
     whole.replace = true;
-    turn->seq++;
-    assistant_emit(turn, event.delta, event.delta_length);
 
     CLEAN(bytes_unref) struct bytes *payload = chat_bytes(turn, turn->session_key, &event);
     CLEAN(bytes_unref) struct bytes *v3 = two ? chat_bytes(turn, turn->caller_key, &event) : NULL;
@@ -258,7 +134,7 @@ void stream_ended(struct turn *turn, struct store_batch *batch)
         [TURN_OK] = "final", [TURN_ERROR] = "error", [TURN_ABORTED] = "aborted"};
 
     if (turn->started_at && turn->kind)
-        lifecycle_ended(turn, batch);
+        stream_lifecycle_ended(turn, batch);
     else
         turn->seq++;
     chat_emit(turn, batch,
@@ -277,27 +153,8 @@ void stream_unstored(struct turn *turn, const char *error)
 {
     struct chat_event event = {
         .state = "error", .stop_reason = "error", .error = error, .error_kind = "unknown"};
-    CLEAN(mem_free) char *data = NULL;
-    struct json_writer w;
-    struct buf b;
 
-    buf_init(&b, STREAM_MAX);
-    jw_init(&w, &b);
-    jw_object(&w);
-    jw_kstr(&w, "phase", "error");
-    jw_kint(&w, "endedAt", turn->ended_at);
-    jw_kstr(&w, "error", error);
-    jw_object_end(&w);
-    data = buf_take(&b);
-
-    CLEAN(bytes_unref)
-    struct bytes *agent = agent_bytes(turn, turn->session_key, "lifecycle", data);
-    CLEAN(bytes_unref)
-    struct bytes *agent_v3 = agent_bytes(turn, turn->caller_key, "lifecycle", data);
-    event_emit(turn->gw, &(struct event){.id = EVENT_agent,
-                                         .session_key = turn->session_key,
-                                         .payload = agent,
-                                         .payload_v3 = agent_v3});
+    stream_lifecycle_ended(turn, NULL);
     CLEAN(bytes_unref) struct bytes *chat = chat_bytes(turn, turn->session_key, &event);
     CLEAN(bytes_unref) struct bytes *chat_v3 = chat_bytes(turn, turn->caller_key, &event);
     event_emit(turn->gw, &(struct event){.id = EVENT_chat_unstored,

@@ -75,6 +75,15 @@ void transcript_write_usage(const struct model_usage *usage, struct json_writer 
     jw_object_end(w);
 }
 
+static void transcript_write_text(const char *text, size_t length, struct json_writer *w)
+{
+    jw_object(w);
+    jw_kstr(w, "type", "text");
+    jw_key(w, "text");
+    jw_strn(w, text, length);
+    jw_object_end(w);
+}
+
 char *transcript_answer(const struct transcript_answer *answer)
 {
     struct json_writer w;
@@ -84,15 +93,13 @@ char *transcript_answer(const struct transcript_answer *answer)
     jw_init(&w, &b);
     jw_object(&w);
     jw_kstr(&w, "role", "assistant");
-    jw_karray(&w, "content");
-    if (answer->length > 0) {
-        jw_object(&w);
-        jw_kstr(&w, "type", "text");
-        jw_key(&w, "text");
-        jw_strn(&w, answer->text, answer->length);
-        jw_object_end(&w);
+    jw_ktree(&w, "content", answer->content);
+    if (!answer->content) {
+        jw_karray(&w, "content");
+        if (answer->length > 0)
+            transcript_write_text(answer->text, answer->length, &w);
+        jw_array_end(&w);
     }
-    jw_array_end(&w);
     jw_kstr(&w, "api", answer->api);
     jw_kstr(&w, "provider", answer->provider);
     jw_kstr(&w, "model", answer->model);
@@ -108,6 +115,26 @@ char *transcript_answer(const struct transcript_answer *answer)
         jw_kstr(&w, "runId", answer->run_id);
         jw_object_end(&w);
     }
+    jw_object_end(&w);
+    return transcript_take(&b);
+}
+
+char *transcript_tool_error(const char *call_id, const char *tool, const char *error, int64_t at)
+{
+    struct json_writer w;
+    struct buf b;
+
+    buf_init(&b, MESSAGE_MAX);
+    jw_init(&w, &b);
+    jw_object(&w);
+    jw_kstr(&w, "role", "toolResult");
+    jw_kstr(&w, "toolCallId", call_id);
+    jw_kstr(&w, "toolName", tool);
+    jw_karray(&w, "content");
+    transcript_write_text(error, strlen(error), &w);
+    jw_array_end(&w);
+    jw_kbool(&w, "isError", true);
+    jw_kint(&w, "timestamp", at);
     jw_object_end(&w);
     return transcript_take(&b);
 }

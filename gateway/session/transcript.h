@@ -12,7 +12,7 @@
 
 /* One message to append; all borrowed. */
 struct transcript_message {
-    const char *role;    /* "user", "assistant" */
+    const char *role;    /* "user", "assistant", "toolResult" */
     const char *run_id;  /* NULL: none */
     const char *text;    /* what lists show of it; NULL: nothing */
     const char *message; /* the JSON object */
@@ -29,6 +29,7 @@ char *transcript_user(const char *text, const char *images, const char *run_id, 
 struct transcript_answer {
     const char *text; /* "" allowed: no content part */
     size_t length;
+    const struct json *content; /* the parts instead of the text; NULL: text is all */
     const char *api, *provider, *model, *stop_reason;
     const char *error; /* errorMessage, NULL: none */
     const char
@@ -38,6 +39,9 @@ struct transcript_answer {
     int64_t at;
 };
 char *transcript_answer(const struct transcript_answer *answer) MUSTCHECK;
+/* The result of a call that a tool never gave. */
+char *transcript_tool_error(const char *call_id, const char *tool, const char *error, int64_t at)
+    MUSTCHECK;
 /* usage{input,output,cacheRead,cacheWrite,totalTokens,cost}. */
 void transcript_write_usage(const struct model_usage *usage, struct json_writer *w);
 

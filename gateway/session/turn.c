@@ -31,16 +31,16 @@ struct turns *turns_new(struct gateway *gw, struct fault *reterr_fault)
     return turns;
 }
 
-static struct turn *turn_find(struct turns *turns, const char *run_id)
+struct turn *turn_find(struct gateway *gw, const char *run_id)
 {
-    struct index_node *node = index_find(&turns->by_run, run_id);
+    struct index_node *node = gw->turns ? index_find(&gw->turns->by_run, run_id) : NULL;
 
     return node ? CONTAINER(node, struct turn, node) : NULL;
 }
 
 const char *turn_running_in(struct gateway *gw, const char *run_id)
 {
-    struct turn *turn = turn_find(gw->turns, run_id);
+    struct turn *turn = turn_find(gw, run_id);
 
     return turn && turn->state != TURN_ENDED ? turn->session_key : NULL;
 }
@@ -54,7 +54,12 @@ static void turn_free(struct turn *turn)
     op_drop(&turn->commit);
     op_drop(&turn->renew);
     json_free(turn->outcome);
+    json_free(turn->content);
+    json_free(turn->calls);
+    json_free(turn->client_tools);
     buf_done(&turn->text);
+    buf_done(&turn->thought);
+    mem_free(turn->thinking);
     mem_free(turn->run_id);
     mem_free(turn->session_key);
     mem_free(turn->caller_key);
@@ -108,7 +113,11 @@ static struct turn *turn_new(struct gateway *gw, const struct turn_request *requ
     turn->accepted_at = loop_wall(gw->loop);
     turn->events = *events;
     turn->arg = arg;
+    turn->thinking = mem_string(request->thinking);
+    if (request->client_tools)
+        turn->client_tools = json_copy(request->client_tools);
     buf_init(&turn->text, TURN_TEXT_MAX + 1);
+    buf_init(&turn->thought, TURN_TEXT_MAX + 1);
     return turn;
 }
 
@@ -127,12 +136,11 @@ static void turn_put_user(struct turn *turn, struct session *session, struct sto
         id);
 }
 
-static void turn_put_start(struct turn *turn, struct store_batch *batch)
+/* What recover.c needs: whose key it is, what v3 clients call the session, the message where the
+ * transcript does not have it yet, and the tools that have not answered. */
+void turn_put_row(const struct turn *turn, struct store_batch *batch)
 {
     CLEAN(mem_free) char *key = turn_outcome_key(turn->method, turn->run_id);
-    CLEAN(mem_free) char *outcome = outcome_started(turn);
-    /* What recover.c needs besides: whose key it is, what v3 clients call the session, and the message
-     * where the transcript does not have it yet. */
     CLEAN(json_free) struct json *detail = json_new_object();
 
     json_put(detail, "key", json_new_string(key));
@@ -141,13 +149,23 @@ static void turn_put_start(struct turn *turn, struct store_batch *batch)
         json_put(detail, "message", json_new_string(turn->rest));
     if (turn->images)
         json_put(detail, "images", json_new_string(turn->images));
+    if (turn->calls)
+        json_put(detail, "calls", json_copy(turn->calls));
     CLEAN(mem_free) char *text = json_print(detail, false);
-    store_idempotency_put(batch, key, outcome, turn->accepted_at);
     store_turn_put(batch, &(struct store_turn){.run_id = turn->run_id,
                                                .session_key = turn->session_key,
                                                .session_id = turn->session_id,
                                                .detail = text,
                                                .started_at = turn->accepted_at});
+}
+
+static void turn_put_start(struct turn *turn, struct store_batch *batch)
+{
+    CLEAN(mem_free) char *key = turn_outcome_key(turn->method, turn->run_id);
+    CLEAN(mem_free) char *outcome = outcome_started(turn);
+
+    store_idempotency_put(batch, key, outcome, turn->accepted_at);
+    turn_put_row(turn, batch);
 }
 
 int turn_submit(struct gateway *gw, const struct turn_request *request,
@@ -162,7 +180,7 @@ int turn_submit(struct gateway *gw, const struct turn_request *request,
     if (turns->closing)
         return fault_set(reterr_fault, -ERR_BUSY,
                          "the gateway is stopping; send the message again when it is back");
-    if (fails(!turn_find(turns, request->run_id)))
+    if (fails(!turn_find(gw, request->run_id)))
         return fault_set(reterr_fault, -ERR_BUG, "run %s has not ended", request->run_id);
     session = session_ensure(gw, request->session_key, reterr_fault);
     if (!session)

@@ -34,17 +34,22 @@ struct turn_request {
     const char *message;
     const char *images;              /* JSON array of image parts; NULL: none */
     const char *extra_system;        /* NULL: none */
+    const char *thinking;            /* level for this message alone; NULL: as the session has it */
     const struct json *client_tools; /* agent.h; not kept over a restart; NULL: none */
     int64_t timeout_ms;              /* < 0: as configured; 0: the longest there is */
 };
 
 /* An outcome is a JSON object, the same live and from the store:
  * {runId, status: started|ok|error|aborted, sessionKey, agentId, sessionId, messageId?, error?, errorKind?,
- *  stopReason?, startedAt?, endedAt?, provider?, model?, usage?, text?}. text only for command replies. */
+ *  stopReason?, startedAt?, endedAt?, provider?, model?, usage?, text?, content?}. text only for command
+ * replies; content (the last message's parts, protocol.md 6.6) only live and for stopReason "toolUse". */
 struct turn_events {
     /* Once. 0: the message and its idempotency key are on disk, acknowledge now. Negative: the store
      * refused, nothing happened and ended() does not come. */
     void (*accepted)(void *arg, int result, const struct fault *fault);
+    /* What the agent says, as it comes; deltas of events are throttled, this is not. The caller may stop the
+     * turn inside. Optional. */
+    void (*text)(void *arg, const char *delta, size_t length);
     /* Once, after the end is on disk (or could not be). text is the answer. Optional. */
     void (*ended)(void *arg, const struct json *outcome, const char *text);
 };
