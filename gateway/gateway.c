@@ -14,6 +14,7 @@
 #include "gateway/event/health.h"
 #include "gateway/event/presence.h"
 #include "gateway/event/system_queue.h"
+#include "gateway/http/http.h"
 #include "gateway/identity.h"
 #include "gateway/listen.h"
 #include "gateway/method/call.h"
@@ -110,6 +111,7 @@ static int start_modules(struct gateway *gw, struct fault *reterr_fault)
         !(gw->turns = turns_new(gw, reterr_fault)))
         return reterr_fault->code;
     gw->health = health_new(gw);
+    gw->web_calls = web_calls_new(gw);
     return 0;
 }
 
@@ -220,6 +222,7 @@ struct gateway *gateway_free(struct gateway *gw)
     listen_close(gw);
     gw->turns = turns_free(gw->turns);
     gw->tools = tools_free(gw->tools);
+    gw->web_calls = web_calls_free(gw->web_calls);
     gw->models = models_free(gw->models);
     gw->approvals = approvals_free(gw->approvals);
     gw->health = health_free(gw->health);

@@ -32,6 +32,7 @@ struct gateway {
     struct turns *turns;               /* gateway/session/turn.h */
     struct models *models;             /* gateway/model/model.h */
     struct tools *tools;               /* gateway/tools/tool.h: calls that run */
+    struct web_calls *web_calls;       /* gateway/http/http.h: open requests of plain HTTP */
     struct ws_server *servers[4];      /* 127.0.0.1, ::1, wider bind, gateway.sock */
     char *state_dir;
     char boot_id[37];

@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #define HEAD_TIMEOUT_MS 15000
-#define HTTP_BODY_MAX   65536
 
 static struct ws_server_config base_config(struct gateway *gw)
 {
@@ -27,6 +26,7 @@ static struct ws_server_config base_config(struct gateway *gw)
         .arg = gw,
         .upgrade = conns_upgrade,
         .open = conns_open,
+        .http_head = http_head,
         .http = http_route,
         .make_room = conns_make_room,
         .tls_certificate = tls ? config_str(gw->config, KNOB_tls_cert) : NULL,
@@ -35,7 +35,7 @@ static struct ws_server_config base_config(struct gateway *gw)
         .output_max = CONN_OUTPUT_MAX,
         .half_open_max = CONN_HALF_OPEN_MAX,
         .head_timeout_ms = HEAD_TIMEOUT_MS,
-        .http_body_max = HTTP_BODY_MAX,
+        .http_body_max = WEB_BODY_MAX,
     };
 }
 

@@ -50,14 +50,44 @@ struct ws_events {
     void (*closed)(struct ws *ws, void *arg, uint16_t code, const char *reason);
 };
 
-/* One plain HTTP exchange; ends with http_reply exactly once (the door answers 500 if dropped). */
+/* One plain HTTP exchange: a request, its body when whole, one reply. It belongs to its owner from the
+ * first callback until http_reply, http_end or http_cut ends it, which one of them must, once; also after
+ * the client has gone. A reply that does not begin in time: the client gets a 503, the owner gone(). */
 struct http_exchange;
 const struct ws_request *http_request(const struct http_exchange *x);
-/* The request body, already whole (server.http_body_max); "" when there is none. */
+/* The request body, already whole; "" when there is none. */
 const char *http_body(const struct http_exchange *x, size_t *ret_length);
-/* headers: "name: value\r\n…" or NULL. body is referenced. The exchange is gone afterwards. */
+/* What the head says of the body's length. */
+size_t http_body_announced(const struct http_exchange *x);
+
+struct http_events {
+    /* The client left, or took nothing of a reply for reply_timeout_ms. Once, never after the end, never
+     * from inside an http_* call. What is written from now on goes nowhere; the owner ends the exchange
+     * here or later. */
+    void (*gone)(void *arg);
+    /* After http_write said -ERR_FULL: half of the queue is free again. NULL ok. */
+    void (*drained)(void *arg);
+};
+/* Who is told. An owner that does not ask still ends the exchange. */
+void http_watch(struct http_exchange *x, const struct http_events *events, void *arg);
+void *http_watcher(const struct http_exchange *x); /* that arg */
+/* The reply begins within so many ms, instead of reply_timeout_ms; 0: the owner bounds it. */
+void http_patience(struct http_exchange *x, int64_t ms);
+
+/* headers: "name: value\r\n…" or NULL. body is referenced and leaves in pieces as the client takes it. HEAD
+ * gets the head alone. */
 void http_reply(struct http_exchange *x, int status, const char *content_type, const char *headers,
                 struct bytes *body);
+
+/* A reply in parts, of any length and for any time: chunked (HTTP/1.0: until the close). */
+void http_begin(struct http_exchange *x, int status, const char *content_type, const char *headers);
+/* Copied. -ERR_FULL: more than server.stream_max waits already (one part may pass it), nothing was taken,
+ * drained() will tell; -ERR_CLOSED: the client has gone; -ERR_TOO_LARGE: more than 16 MiB at once. */
+int http_write(struct http_exchange *x, const void *data, size_t length);
+size_t http_queued(const struct http_exchange *x);
+void http_end(struct http_exchange *x);
+/* Ends it so that the client sees that something is missing: the connection goes. */
+void http_cut(struct http_exchange *x);
 
 struct ws_server_config {
     void *arg;
@@ -66,7 +96,11 @@ struct ws_server_config {
     /* An accepted connection: return the events and owner's arg; valid from now on. */
     void (*open)(void *arg, struct ws *ws, const struct ws_request *request,
                  const struct ws_events **ret_events, void **ret_arg);
-    void (*http)(void *arg, struct http_exchange *x); /* NULL: 404 */
+    /* The head of a plain request has come, its body has not. True: go on, taking a body of at most
+     * *body_max bytes (preset: http_body_max; a longer one is 413). False: the owner answers without it, now or
+     * later; with a body on the way the connection closes after that. NULL: always go on. */
+    bool (*http_head)(void *arg, struct http_exchange *x, size_t *body_max);
+    void (*http)(void *arg, struct http_exchange *x); /* the request is whole. NULL: 404 */
     /* Out of descriptors: end a connection that is of no use yet. False: there is none. NULL ok. */
     bool (*make_room)(void *arg);
 
@@ -82,6 +116,7 @@ struct ws_server_config {
     int64_t
         reply_timeout_ms; /* an HTTP reply is awaited, or stands still, no longer; 0: a minute */
     size_t http_body_max;
+    size_t stream_max; /* bytes queued per reply in parts; 0: 256 KiB */
 };
 
 /* 0, or negative and a fault that names the address and who holds it when that can be told. */

@@ -1,266 +1,39 @@
-/* Plain HTTP on the same port. Lives here: request heads (also of upgrades), the decision on an upgrade,
- * and exchanges: one request, its body when whole, one reply.
+/* Plain HTTP on the same port: a request, its body, and who owns it when.
  *
- * An exchange belongs to its owner from the http callback until http_reply; the connection may go
- * first, then the reply goes nowhere. */
-#include "base/io/ws_internal.h"
+ * The path: ws_http_begin when the head is there, ws_http_body, ws_http_whole, then the answer
+ * (ws_http_reply.c). An exchange belongs to its owner from the first callback until http_reply or http_end;
+ * the connection may go first, then what is replied goes nowhere. A body is taken in only after the
+ * owner agreed to its size, and with all others' together under a ceiling. */
+#include "base/io/ws_http_internal.h"
 
 #include "base/mem.h"
 
 #include <libwebsockets.h>
+#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define HEADER_NAME_MAX  64
-#define HEADER_VALUE_MAX 8192
-#define REPLY_HEAD_MAX   4096
+#define BODIES_MAX      (128u << 20) /* announced by all requests whose bodies are coming in */
+#define BODY_SLOWEST    65536u       /* bytes per second, below which a body is given up */
+#define BODY_PATIENCE_S 30
+#define LOOK_MS         200
 
-struct http_exchange {
-    struct ws_half *half; /* NULL: the connection is gone */
-    struct ws_head head;
-    struct buf body;
-    size_t body_length; /* announced */
-    bool handed, head_only, close_after;
-    int status; /* 0: no reply yet */
-    struct buf reply_head;
-    struct bytes *reply;
-    size_t sent;
-};
+static size_t bodies_total; /* loop thread only */
 
-struct ws_header_copy {
-    struct ws_header_copy *next;
-    char *name, *value;
-};
-
-/* ---- request heads ---- */
-
-static const char *const method_names[] = {"GET",   "POST",   "OPTIONS", "PUT",
-                                           "PATCH", "DELETE", "CONNECT", "HEAD"};
-
-static const char *head_method(struct lws *wsi, int *ret_path_length, char **ret_path)
+static void body_done(struct http_exchange *x)
 {
-    int method = lws_http_get_uri_and_method(wsi, ret_path, ret_path_length);
-    return method >= 0 && method < (int)COUNT(method_names) ? method_names[method] : "";
+    if (!x->reading)
+        return;
+    x->reading = false;
+    bodies_total -= x->body_length;
 }
 
-/* lws has split the query at & and decoded it; this puts it together again. */
-static char *head_query(struct lws *wsi)
+void ws_http_exchange_free(struct http_exchange *x)
 {
-    static const char plain[] = "-_.~=/:,;@!$'()*?";
-    struct buf out;
-    char part[1024];
-
-    buf_init(&out, HEADER_VALUE_MAX);
-    for (int i = 0;; i++) {
-        int n = lws_hdr_copy_fragment(wsi, part, sizeof(part), WSI_TOKEN_HTTP_URI_ARGS, i);
-        if (n < 0)
-            break;
-        if (i > 0)
-            buf_add_char(&out, '&');
-        for (int k = 0; k < n; k++) {
-            uint8_t c = (uint8_t)part[k];
-            bool keep = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-                        (c >= 'A' && c <= 'Z') || (c && strchr(plain, c));
-            if (keep)
-                buf_add_char(&out, (char)c);
-            else
-                buf_addf(&out, "%%%02X", c);
-        }
-    }
-    char *text = buf_take(&out);
-    return text ? text : mem_string("");
-}
-
-void ws_head_init(struct ws_head *head, struct lws *wsi, const struct ws_peer *peer)
-{
-    char *path = NULL;
-    int length = 0;
-
-    memset(head, 0, sizeof(*head));
-    head->wsi = wsi;
-    head->request.method = head_method(wsi, &length, &path);
-    head->path = mem_slice(path ? path : "", path ? (size_t)length : 0);
-    head->query = head_query(wsi);
-    head->request.peer = peer;
-    head->request.path = head->path;
-    head->request.query = head->query;
-    head->request.head = head;
-}
-
-void ws_head_done(struct ws_head *head)
-{
-    while (head->copies) {
-        struct ws_header_copy *copy = head->copies;
-        head->copies = copy->next;
-        mem_free(copy->name);
-        mem_free(copy->value);
-        mem_free(copy);
-    }
-    head->path = mem_free(head->path);
-    head->query = mem_free(head->query);
-    head->wsi = NULL;
-}
-
-static int known_token(const char *name_colon)
-{
-    const unsigned char *known;
-
-    for (int token = 0; (known = lws_token_to_string((enum lws_token_indexes)token)); token++)
-        if (strcmp((const char *)known, name_colon) == 0)
-            return token;
-    return -1;
-}
-
-/* A header lws has a place for: its lines trimmed and joined. */
-static char *known_value(struct lws *wsi, enum lws_token_indexes token)
-{
-    struct buf out;
-    CLEAN(mem_free) char *line = mem_array(HEADER_VALUE_MAX + 1, 1);
-    int i = 0;
-
-    buf_init(&out, HEADER_VALUE_MAX);
-    for (; lws_hdr_copy_fragment(wsi, line, HEADER_VALUE_MAX, token, i) >= 0; i++) {
-        const char *text = line + strspn(line, " \t");
-        if (i > 0)
-            buf_add_str(&out, ", ");
-        buf_add_str(&out, text);
-    }
-    return i > 0 ? buf_take(&out) : NULL;
-}
-
-/* Any other header. lws 4.1 can only tell its first line. */
-static char *custom_value(struct lws *wsi, const char *colon, int name_length)
-{
-    int length = lws_hdr_custom_length(wsi, colon, name_length);
-    if (length < 0 || length > HEADER_VALUE_MAX)
-        return NULL;
-    char *value = mem_array((size_t)length + 1, 1);
-    if (lws_hdr_custom_copy(wsi, value, length + 1, colon, name_length) < 0)
-        return mem_free(value);
-    return value;
-}
-
-/* The header's value, owned by the caller; NULL when absent. */
-static char *head_value(struct lws *wsi, const char *name)
-{
-    char colon[HEADER_NAME_MAX + 2];
-    int name_length = snprintf(colon, sizeof(colon), "%s:", name);
-    if (name_length <= 1 || name_length >= (int)sizeof(colon))
-        return NULL;
-
-    int token = known_token(colon);
-    return token >= 0 ? known_value(wsi, (enum lws_token_indexes)token)
-                      : custom_value(wsi, colon, name_length);
-}
-
-const char *ws_header(const struct ws_request *request, const char *name)
-{
-    struct ws_head *head = (struct ws_head *)(uintptr_t)request->head;
-
-    for (struct ws_header_copy *c = head->copies; c; c = c->next)
-        if (strcmp(c->name, name) == 0)
-            return c->value;
-    char *value = head->wsi ? head_value(head->wsi, name) : NULL;
-    if (!value)
-        return NULL;
-    struct ws_header_copy *copy = NEW(struct ws_header_copy);
-    copy->name = mem_string(name);
-    copy->value = value;
-    copy->next = head->copies;
-    head->copies = copy;
-    return value;
-}
-
-/* ---- replies ---- */
-
-static const char *status_text(int status)
-{
-    static const struct {
-        int status;
-        const char *text;
-    } texts[] = {
-        {200, "OK"},
-        {201, "Created"},
-        {202, "Accepted"},
-        {204, "No Content"},
-        {301, "Moved Permanently"},
-        {302, "Found"},
-        {304, "Not Modified"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {408, "Request Timeout"},
-        {409, "Conflict"},
-        {411, "Length Required"},
-        {413, "Content Too Large"},
-        {415, "Unsupported Media Type"},
-        {422, "Unprocessable Content"},
-        {426, "Upgrade Required"},
-        {429, "Too Many Requests"},
-        {500, "Internal Server Error"},
-        {502, "Bad Gateway"},
-        {503, "Service Unavailable"},
-        {504, "Gateway Timeout"},
-    };
-
-    for (size_t i = 0; i < COUNT(texts); i++)
-        if (texts[i].status == status)
-            return texts[i].text;
-    return "Status";
-}
-
-/* Refuses an upgrade in one write; the connection is closed after it. */
-static int refuse(struct lws *wsi, int status, const char *headers, const char *why)
-{
-    char text[LWS_PRE + 512];
-    int n = snprintf(text + LWS_PRE, sizeof(text) - LWS_PRE,
-                     "HTTP/1.1 %d %s\r\ncontent-type: text/plain; charset=utf-8\r\n"
-                     "content-length: %zu\r\nconnection: close\r\n%s\r\n%s\n",
-                     status, status_text(status), strlen(why) + 1, headers, why);
-    lws_write(wsi, (unsigned char *)text + LWS_PRE, (size_t)n, LWS_WRITE_HTTP_FINAL);
-    return -1;
-}
-
-int ws_http_confirm_upgrade(struct ws_half *half, const char *protocol)
-{
-    struct lws *wsi = half->wsi;
-    const struct ws_server_config *config = &half->server->config;
-    struct ws_head head;
-
-    ws_half_has_head(half);
-    if (strcasecmp(protocol, "websocket") != 0)
-        return refuse(wsi, 400, "", "only upgrades to websocket are done here");
-    ws_head_init(&head, wsi, &half->peer);
-    const char *version = ws_header(&head.request, "sec-websocket-version");
-    const char *key = ws_header(&head.request, "sec-websocket-key");
-    int r;
-    if (strcmp(head.request.method, "GET") != 0 || !key || strlen(key) > 64 ||
-        !ws_header(&head.request, "host"))
-        r = refuse(wsi, 400, "", "this is not a WebSocket handshake");
-    else if (!version || strcmp(version, "13") != 0)
-        r = refuse(wsi, 426, "sec-websocket-version: 13\r\n",
-                   "WebSocket version 13 is spoken here");
-    else if (ws_header(&head.request, "sec-websocket-protocol"))
-        r = refuse(wsi, 400, "", "no subprotocol is spoken here");
-    else {
-        int status = config->upgrade ? config->upgrade(config->arg, &head.request) : 0;
-        r = status ? refuse(wsi, status, "", status_text(status)) : 0;
-    }
-    ws_head_done(&head);
-    return r;
-}
-
-/* ---- exchanges ---- */
-
-static void exchange_free(struct http_exchange *x)
-{
+    body_done(x);
     ws_head_done(&x->head);
     buf_done(&x->body);
-    buf_done(&x->reply_head);
-    bytes_unref(x->reply);
+    ws_http_out_done(x);
     mem_free(x);
 }
 
@@ -275,123 +48,254 @@ const char *http_body(const struct http_exchange *x, size_t *ret_length)
     return x->body.length ? x->body.data : "";
 }
 
-static void set_reply(struct http_exchange *x, int status, const char *content_type,
-                      const char *headers, struct bytes *body)
+size_t http_body_announced(const struct http_exchange *x)
 {
-    size_t length = body ? body->length : 0;
-
-    x->status = status;
-    x->reply = body && length ? bytes_ref(body) : NULL;
-    buf_init(&x->reply_head, REPLY_HEAD_MAX);
-    buf_addf(&x->reply_head, "HTTP/1.1 %d %s\r\n", status, status_text(status));
-    if (content_type && *content_type)
-        buf_addf(&x->reply_head, "content-type: %s\r\n", content_type);
-    if (status != 204 && status != 304)
-        buf_addf(&x->reply_head, "content-length: %zu\r\n", length);
-    if (x->close_after)
-        buf_add_str(&x->reply_head, "connection: close\r\n");
-    if (headers)
-        buf_add_str(&x->reply_head, headers);
-    buf_add_str(&x->reply_head, "\r\n");
-    if (x->reply_head.bad) { /* headers beyond the limit are our own fault */
-        buf_clear(&x->reply_head);
-        buf_add_str(&x->reply_head,
-                    "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n");
-        x->reply = bytes_unref(x->reply);
-    }
-    if (x->head_only)
-        x->reply = bytes_unref(x->reply);
-    ws_half_must_move(x->half);
-    lws_callback_on_writable(x->half->wsi);
+    return x->body_length;
 }
 
-static void reply_text(struct http_exchange *x, int status)
+void http_watch(struct http_exchange *x, const struct http_events *events, void *arg)
 {
-    CLEAN(bytes_unref)
-    struct bytes *body = bytes_new(status_text(status), strlen(status_text(status)));
-    set_reply(x, status, "text/plain; charset=utf-8", NULL, body);
+    x->events = events;
+    x->arg = arg;
 }
 
-void http_reply(struct http_exchange *x, int status, const char *content_type, const char *headers,
-                struct bytes *body)
+void *http_watcher(const struct http_exchange *x)
 {
-    if (!x->half) {
-        exchange_free(x);
+    return x->arg;
+}
+
+void http_patience(struct http_exchange *x, int64_t ms)
+{
+    x->patience_ms = ms;
+    if (!x->half || !x->owned || x->status || x->reading)
         return;
-    }
-    set_reply(x, status, content_type, headers, body);
+    ws_http_await(x);
 }
+
+/* ---- who has it ---- */
 
 void ws_http_orphan(struct http_exchange *x)
 {
+    bool owned = x->owned && !x->ended;
+
+    body_done(x);
     x->half = NULL;
     x->head.wsi = NULL;
-    if (x->status || !x->handed)
-        exchange_free(x);
+    if (!owned)
+        ws_http_exchange_free(x);
+    else if (x->events && x->events->gone)
+        x->events->gone(x->arg);
 }
 
-/* The owner took too long: the peer gets a 500, the owner's reply will go nowhere. */
-static void on_no_reply(void *arg)
+/* lws reads nothing while a request is being answered, so a client that leaves meanwhile is seen by asking
+ * the kernel now and then. One that has only closed its half counts as gone, as with other servers. */
+static bool has_left(const struct ws_half *half)
 {
-    struct ws_half *half = arg;
+    struct pollfd ask = {.fd = half->peer.fd, .events = POLLRDHUP};
+
+    return half->exchange && !half->exchange->ended && poll(&ask, 1, 0) > 0 &&
+           (ask.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+static void on_look(void *arg)
+{
+    struct ws_server *server = arg;
+    bool again = false;
+
+    for (struct ws_half *half = server->halves, *next; half; half = next) {
+        next = half->next;
+        again |= half->exchange != NULL;
+        if (has_left(half))
+            half->left = true;
+    }
+    /* What hears gone() may end other exchanges, and with them halves: from the top each time. */
+    for (struct ws_half *half = server->halves; half;) {
+        if (!half->left) {
+            half = half->next;
+            continue;
+        }
+        ws_half_free(half);
+        half = server->halves;
+    }
+    if (again)
+        timer_start(server->loop, &server->look, LOOK_MS, 0, on_look, server);
+}
+
+void ws_http_look(struct ws_server *server)
+{
+    if (!timer_running(&server->look))
+        timer_start(server->loop, &server->look, LOOK_MS, 0, on_look, server);
+}
+
+/* The door answers instead of the owner, whose own answer will go nowhere. */
+static void answer_instead(struct ws_half *half, int status)
+{
     struct http_exchange *late = TAKE(half->exchange);
     struct http_exchange *x = NEW(struct http_exchange);
 
     x->half = half;
     x->close_after = true;
+    x->unread = late->unread;
+    x->head_only = late->head_only;
     half->exchange = x;
+    ws_http_reply_text(x, status);
     ws_http_orphan(late);
-    reply_text(x, 500);
 }
 
-static void hand_over(struct ws_half *half, struct http_exchange *x)
+/* The owner took too long. */
+static void on_no_reply(void *arg)
 {
-    const struct ws_server_config *config = &half->server->config;
+    answer_instead(arg, 503);
+}
 
-    x->handed = true;
+void ws_http_await(struct http_exchange *x)
+{
+    struct ws_half *half = x->half;
+
+    ws_http_look(half->server);
+    if (x->patience_ms)
+        timer_start(half->server->loop, &half->deadline, x->patience_ms, 0, on_no_reply, half);
+    else
+        timer_stop(half->server->loop, &half->deadline);
+}
+
+static void hand_over(struct http_exchange *x)
+{
+    const struct ws_server_config *config = &x->half->server->config;
+
     if (!config->http) {
-        reply_text(x, 404);
+        answer_instead(x->half, 404);
         return;
     }
-    timer_start(half->server->loop, &half->deadline, config->reply_timeout_ms, 0, on_no_reply,
-                half);
+    x->owned = true;
+    ws_http_await(x);
     config->http(config->arg, x);
+}
+
+/* ---- a request comes in ---- */
+
+/* What lws makes of a length that is no number, or of two, is its secret: such a request is not answered
+ * by anyone who might read it differently. -1: refused. */
+static int64_t announced_length(const struct ws_request *request)
+{
+    const char *text = ws_header(request, "content-length");
+    int64_t length = 0;
+
+    if (!text)
+        return 0;
+    if (!*text || strlen(text) > 15)
+        return -1;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9')
+            return -1;
+        length = length * 10 + (*text - '0');
+    }
+    return length;
+}
+
+static bool takes_body(const char *method)
+{
+    return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+           strcmp(method, "PATCH") == 0;
+}
+
+/* 0, or why this request is not for us. */
+static int refused_with(struct http_exchange *x)
+{
+    const struct ws_request *request = &x->head.request;
+    int64_t length = announced_length(request);
+    bool body_method = takes_body(request->method);
+
+    x->unread = true;
+    if (length < 0 || !request->method[0] || (!x->old_client && !ws_header(request, "host")))
+        return 400;
+    if (ws_header(request, "transfer-encoding") ||
+        (body_method && !ws_header(request, "content-length")))
+        return 411;
+    if (!body_method && length > 0)
+        return 400; /* lws would take the body for the next request */
+    x->unread = length > 0;
+    x->body_length = (size_t)length;
+    return 0;
+}
+
+/* An agreed size is no crowd to be dropped from; what nobody agreed to waits like a head. */
+static void await_body(struct http_exchange *x)
+{
+    struct ws_half *half = x->half;
+
+    x->reading = true;
+    x->unread = false;
+    bodies_total += x->body_length;
+    if (x->body_length <= half->server->config.http_body_max)
+        ws_half_waits(half);
+    else
+        ws_half_reads(half, (BODY_PATIENCE_S + (int64_t)(x->body_length / BODY_SLOWEST)) * 1000);
+    const char *expects = ws_header(&x->head.request, "expect");
+    if (expects && strcasecmp(expects, "100-continue") == 0) {
+        char text[LWS_PRE + 32];
+        int n = snprintf(text + LWS_PRE, sizeof(text) - LWS_PRE, "HTTP/1.1 100 Continue\r\n\r\n");
+        lws_write(half->wsi, (unsigned char *)text + LWS_PRE, (size_t)n, LWS_WRITE_HTTP);
+    }
+}
+
+static struct http_exchange *exchange_new(struct ws_half *half)
+{
+    struct http_exchange *x = NEW(struct http_exchange);
+    char version[16] = "";
+
+    x->half = half;
+    x->patience_ms = half->server->config.reply_timeout_ms;
+    half->exchange = x;
+    ws_head_init(&x->head, half->wsi, &half->peer);
+    lws_hdr_copy(half->wsi, version, sizeof(version), WSI_TOKEN_HTTP);
+    x->head_only = strcmp(x->head.request.method, "HEAD") == 0;
+    x->old_client = strcmp(version, "HTTP/1.0") == 0;
+    x->close_after = x->old_client;
+    return x;
 }
 
 int ws_http_begin(struct ws_half *half)
 {
+    const struct ws_server_config *config = &half->server->config;
+
     ws_half_has_head(half);
-    if (half->exchange)
+    if (half->exchange || half->lingers)
         return -1;
 
-    struct http_exchange *x = NEW(struct http_exchange);
-    x->half = half;
-    half->exchange = x;
-    ws_head_init(&x->head, half->wsi, &half->peer);
-    const struct ws_request *request = &x->head.request;
-    const char *length = ws_header(request, "content-length");
-    bool body_method = request->method[0] == 'P';
-    x->head_only = strcmp(request->method, "HEAD") == 0;
+    struct http_exchange *x = exchange_new(half);
+    size_t body_max = config->http_body_max;
     lws_set_timeout(half->wsi, NO_PENDING_TIMEOUT, 0);
 
-    x->body_length = length ? strtoul(length, NULL, 10) : 0;
-    x->close_after = ws_header(request, "transfer-encoding") || (body_method && !length) ||
-                     x->body_length > half->server->config.http_body_max;
-    if (x->close_after) {
-        x->handed = true;
-        reply_text(x, x->body_length ? 413 : 411);
-    } else if (x->body_length == 0) {
-        hand_over(half, x);
-    } else {
-        buf_init(&x->body, half->server->config.http_body_max);
-        ws_half_waits(half); /* like a head: one of a bounded crowd, and not for long */
+    int refused = refused_with(x);
+    if (refused) {
+        answer_instead(half, refused);
+        return 0;
+    }
+    if (config->http_head) {
+        x->owned = true;
+        if (!config->http_head(config->arg, x, &body_max)) {
+            if (!x->status)
+                ws_http_await(x);
+            return 0;
+        }
+    }
+    if (x->body_length == 0)
+        hand_over(x);
+    else if (x->body_length > body_max)
+        answer_instead(half, 413);
+    else if (bodies_total + x->body_length > BODIES_MAX)
+        answer_instead(half, 503);
+    else {
+        buf_init(&x->body, body_max);
+        await_body(x);
     }
     return 0;
 }
 
 int ws_http_body(struct ws_half *half, const void *data, size_t length)
 {
-    if (half->exchange && !half->exchange->handed)
+    if (half->exchange && half->exchange->reading)
         buf_add(&half->exchange->body, data, length);
     return 0;
 }
@@ -400,52 +304,12 @@ int ws_http_whole(struct ws_half *half)
 {
     struct http_exchange *x = half->exchange;
 
-    if (!x || x->handed)
+    if (!x || !x->reading)
         return 0;
     ws_half_has_head(half);
+    body_done(x);
     if (x->body.bad)
         return -1;
-    hand_over(half, x);
-    return 0;
-}
-
-static int finish(struct ws_half *half, struct http_exchange *x)
-{
-    bool close_after = x->close_after;
-
-    half->exchange = NULL;
-    exchange_free(x);
-    if (close_after || lws_http_transaction_completed(half->wsi))
-        return -1;
-    ws_half_waits(half);
-    return 0;
-}
-
-int ws_http_writable(struct ws_half *half)
-{
-    struct http_exchange *x = half->exchange;
-
-    if (!x || !x->status)
-        return 0;
-    size_t room = WS_BATCH_MAX, filled = x->reply_head.length;
-    CLEAN(mem_free) uint8_t *batch = mem_array(LWS_PRE + room, 1);
-    uint8_t *to = batch + LWS_PRE;
-    if (filled)
-        memcpy(to, x->reply_head.data, filled);
-    buf_done(&x->reply_head);
-
-    size_t left = x->reply ? x->reply->length - x->sent : 0;
-    size_t part = left < room - filled ? left : room - filled;
-    if (part)
-        memcpy(to + filled, x->reply->data + x->sent, part);
-    x->sent += part;
-    bool last = part == left;
-    if (lws_write(half->wsi, to, filled + part, last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) <
-        (int)(filled + part))
-        return -1;
-    if (last)
-        return finish(half, x);
-    ws_half_must_move(half);
-    lws_callback_on_writable(half->wsi);
+    hand_over(x);
     return 0;
 }

@@ -5,7 +5,7 @@
  *   ws_lws.c    the door: one lws context per loop, and what lws tells us about a connection
  *   ws_server.c listening, accepting, half-open connections
  *   ws_listen.c the listening socket itself and why it cannot be had
- *   ws_http.c   plain HTTP requests, request heads
+ *   ws_http*.c  plain HTTP: request heads, requests, answers
  *   ws_client.c connecting
  *   ws_pair.c   two ends in memory */
 #pragma once
@@ -141,6 +141,8 @@ struct ws_half {
     struct http_exchange *exchange;
     struct timer deadline;
     bool waiting; /* for a request head or body: counted in half_open */
+    bool left;    /* the kernel says that nobody is there any more */
+    bool lingers; /* answered and closed for writing; what still comes is thrown away */
     struct ws_half *next, **link;
     struct ws_peer peer;
 };
@@ -157,11 +159,13 @@ struct ws_server {
     bool accepting;
     int half_open;
     struct timer retry; /* after running out of descriptors */
+    struct timer look;  /* while answers are awaited: are their clients still there? */
     struct ws_half *halves;
     struct ws *open;
 };
 void ws_half_waits(struct ws_half *half);    /* the head is (again) awaited, or the body */
 void ws_half_has_head(struct ws_half *half); /* it came */
+void ws_half_reads(struct ws_half *half, int64_t limit_ms); /* something else comes in, no longer */
 void ws_half_must_move(
     struct ws_half *half); /* a reply is on its way: it may not stand still long */
 void ws_half_free(struct ws_half *half);
@@ -173,7 +177,7 @@ void ws_half_open(struct ws_half *half);
 int ws_listen_socket(const struct ws_server_config *config, int *ret_port,
                      struct fault *reterr_fault);
 
-/* ---- ws_http.c ---- */
+/* ---- ws_http_head.c ---- */
 /* A request head for one callback. */
 struct ws_head {
     struct lws *wsi;
@@ -185,12 +189,15 @@ void ws_head_init(struct ws_head *head, struct lws *wsi, const struct ws_peer *p
 void ws_head_done(struct ws_head *head);
 /* 0: upgrade. Else negative: refused, and the answer was written. */
 int ws_http_confirm_upgrade(struct ws_half *half, const char *protocol);
+
+/* ---- ws_http.c, ws_http_reply.c ---- */
 /* Each returns what the lws callback returns. */
 int ws_http_begin(struct ws_half *half);
 int ws_http_body(struct ws_half *half, const void *data, size_t length);
 int ws_http_whole(struct ws_half *half);
 int ws_http_writable(struct ws_half *half);
-/* The connection is gone; the owner may still reply to nobody. */
+void ws_http_look(struct ws_server *server); /* someone's answer is awaited */
+/* The connection is gone; the owner hears so and may still reply to nobody. */
 void ws_http_orphan(struct http_exchange *x);
 
 /* ---- ws_client.c ---- */

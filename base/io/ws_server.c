@@ -22,6 +22,7 @@
 #define KEEP_ALIVE_MS     15000
 #define REPLY_DEFAULT_MS  60000
 #define BODY_DEFAULT      (1u << 20)
+#define STREAM_DEFAULT    (256u << 10)
 #define RETRY_MS          250
 
 /* ---- half-open connections ---- */
@@ -54,6 +55,11 @@ static void half_waits(struct ws_half *half, int64_t limit_ms)
 void ws_half_waits(struct ws_half *half)
 {
     half_waits(half, KEEP_ALIVE_MS + half->server->config.head_timeout_ms);
+}
+
+void ws_half_reads(struct ws_half *half, int64_t limit_ms)
+{
+    timer_start(half->server->loop, &half->deadline, limit_ms, 0, on_half_deadline, half);
 }
 
 void ws_half_must_move(struct ws_half *half)
@@ -223,6 +229,8 @@ static void set_defaults(struct ws_server_config *config)
         config->reply_timeout_ms = REPLY_DEFAULT_MS;
     if (config->http_body_max == 0)
         config->http_body_max = BODY_DEFAULT;
+    if (config->stream_max == 0)
+        config->stream_max = STREAM_DEFAULT;
     if (config->unix_path && config->unix_mode == 0)
         config->unix_mode = 0600;
 }
@@ -282,6 +290,7 @@ struct ws_server *ws_server_free(struct ws_server *server)
     ws_server_stop(server);
     while (server->halves)
         ws_half_free(server->halves);
+    timer_stop(server->loop, &server->look);
     while (server->open)
         ws_end_now(server->open, 1001, "going away");
     if (server->vhost)

@@ -262,21 +262,41 @@ static void read_facts(struct gateway *gw, const struct ws_request *request,
         ret->forwarded |= ws_header(request, ingress_forwarding_headers[i]) != NULL;
 }
 
+char *conns_proxy_user(struct gateway *gw, const struct ws_request *request,
+                       const struct ingress *ingress)
+{
+    const char *header = config_str(gw->config, KNOB_auth_user_header);
+    const struct json *needed =
+        config_node(gw->config, "gateway.auth.trustedProxy.requiredHeaders");
+
+    if (!request || request->peer->transport == WS_PAIR || !ingress->trusted_proxy || !header)
+        return NULL;
+    json_each (item, needed)
+        if (!ws_header(request, json_string(item, "")))
+            return NULL;
+    return mem_string(ws_header(request, header));
+}
+
+int conns_judge(struct gateway *gw, const struct ws_request *request, struct ingress *ret,
+                const char **ret_why)
+{
+    struct ingress_facts facts;
+
+    read_facts(gw, request, &facts);
+    int status = ingress_judge(&facts, ret, ret_why);
+    if (status)
+        log_warn("%s refused: origin \"%.200s\" at host \"%.200s\": %s", request->path,
+                 facts.origin ? facts.origin : "", facts.host ? facts.host : "", *ret_why);
+    return status;
+}
+
 int conns_upgrade(void *arg, const struct ws_request *request)
 {
     struct gateway *gw = arg;
-    struct ingress_facts facts;
     struct ingress ingress;
     const char *why = NULL;
 
-    if (gw->conns->count >= CONN_MAX)
-        return 503;
-    read_facts(gw, request, &facts);
-    int status = ingress_judge(&facts, &ingress, &why);
-    if (status)
-        log_warn("upgrade refused: origin \"%.200s\" at host \"%.200s\": %s",
-                 facts.origin ? facts.origin : "", facts.host ? facts.host : "", why);
-    return status;
+    return gw->conns->count >= CONN_MAX ? 503 : conns_judge(gw, request, &ingress, &why);
 }
 
 /* One remote address has only its share of the unfinished handshakes. */

@@ -3,6 +3,17 @@
 
 #include "gateway/conn/conn.h"
 
+struct ingress;
+struct local_gate;
+
+/* Where a request comes from. 0, or the HTTP status to refuse it with and why (ingress_judge). */
+int conns_judge(struct gateway *gw, const struct ws_request *request, struct ingress *ret,
+                const char **ret_why);
+/* The user the trusted proxy names, if it also sent every header it always must; NULL: none. Caller owns. */
+char *conns_proxy_user(struct gateway *gw, const struct ws_request *request,
+                       const struct ingress *ingress) MUSTCHECK;
+struct local_gate *conns_local_gate(struct gateway *gw);
+
 void conns_remove(struct conn *conn);
 /* Called before conn->state changes: keeps the counts of half-open and open connections. */
 void conns_state_changed(struct conn *conn, enum conn_state next);

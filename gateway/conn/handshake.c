@@ -22,21 +22,6 @@ static void admit(struct conn *conn);
 
 /* ---- life ---- */
 
-/* The user the trusted proxy names, if it also sent every header it always must. */
-static char *read_proxy_user(struct gateway *gw, const struct ws_request *request)
-{
-    const char *header = config_str(gw->config, KNOB_auth_user_header);
-    const struct json *needed =
-        config_node(gw->config, "gateway.auth.trustedProxy.requiredHeaders");
-
-    if (!request || request->peer->transport == WS_PAIR || !header)
-        return NULL;
-    json_each (item, needed)
-        if (!ws_header(request, json_string(item, "")))
-            return NULL;
-    return mem_string(ws_header(request, header));
-}
-
 struct conn_handshake *handshake_new(struct conn *conn, const struct ws_request *request,
                                      const struct ingress *ingress)
 {
@@ -46,8 +31,7 @@ struct conn_handshake *handshake_new(struct conn *conn, const struct ws_request 
     crypto_uuid(h->nonce);
     h->ingress = *ingress;
     h->held_tail = &h->held;
-    if (ingress->trusted_proxy)
-        h->proxy_user = read_proxy_user(conn->gw, request);
+    h->proxy_user = conns_proxy_user(conn->gw, request, ingress);
     op_init(&h->op, conn->gw->loop, NULL, 0);
     return h;
 }

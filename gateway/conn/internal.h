@@ -4,6 +4,7 @@
 #include "base/frame.h"
 #include "gateway/conn/auth.h"
 #include "gateway/conn/conn.h"
+#include "gateway/conn/conns.h"
 #include "gateway/conn/device_proof.h"
 #include "gateway/conn/local.h"
 #include "gateway/gateway.h"
@@ -88,4 +89,3 @@ void conn_opened(struct conn *conn);
 /* The one who answers a request that failed before it became a call. id is raw JSON. */
 void conn_send_error(struct conn *conn, struct json_slice id, const char *code,
                      const char *message);
-struct local_gate *conns_local_gate(struct gateway *gw);

@@ -1,54 +1,315 @@
-/* Routes of the gateway port. A route is a row; what is not there is 404. */
+/* The way of a plain request: http_head (Origin, path, method, authentication, size of the body) -> the body ->
+ * http_route (is the peer local, where that decides) -> the row's handler -> its answer (reply.c).
+ * Owns the open calls. */
 #include "gateway/http/http.h"
 
+#define LOG_SUBSYSTEM "http"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/conn/conns.h"
+#include "gateway/conn/local.h"
 #include "gateway/gateway.h"
-#include "gateway/method/method.h"
+#include "gateway/http/internal.h"
 
 #include <string.h>
+#include <unistd.h>
 
-#define NO_STORE "cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+static const struct route routes[] = {
+#define ROUTE(name, methods_, path_, flags_, scope_, body_max_, enabled_)                          \
+    {.path = path_,                                                                                \
+     .methods = (methods_),                                                                        \
+     .flags = (flags_),                                                                            \
+     .scope = (scope_),                                                                            \
+     .body_max = (body_max_),                                                                      \
+     .enabled = (enabled_),                                                                        \
+     .run = route_##name},
+#include "gateway/http/routes.def"
+#undef ROUTE
+};
 
-static void reply_text(struct http_exchange *x, int status, const char *headers, const char *text)
+bool route_always(struct gateway *gw)
 {
-    CLEAN(bytes_unref) struct bytes *body = bytes_new(text, strlen(text));
-    http_reply(x, status, "text/plain; charset=utf-8", headers, body);
+    (void)gw;
+    return true;
 }
 
-/* Every method with its roles, scopes, parameters and reply as JSON Schema. No secrets, so no
- * authentication: a client reads it before it has any. */
-static void get_schema(struct gateway *gw, struct http_exchange *x)
-{
-    struct buf b;
-    struct json_writer w;
+/* ---- open calls ---- */
 
-    buf_init(&b, 8 << 20);
-    jw_init(&w, &b);
-    methods_write_schema(gw->methods, &w);
-    CLEAN(bytes_unref) struct bytes *body = bytes_from_buf(&b);
-    buf_done(&b);
-    http_reply(x, body ? 200 : 500, "application/json", NO_STORE, body);
+struct web_calls {
+    struct gateway *gw;
+    struct web_call *first; /* the newest */
+    size_t count, held;
+};
+
+struct web_calls *web_calls_new(struct gateway *gw)
+{
+    struct web_calls *calls = NEW(struct web_calls);
+
+    calls->gw = gw;
+    return calls;
+}
+
+/* Their clients are gone, their handlers too: nobody else would end them. */
+struct web_calls *web_calls_free(struct web_calls *calls)
+{
+    if (!calls)
+        return NULL;
+    while (calls->first) {
+        struct web_call *call = calls->first;
+        web_cut(call);
+    }
+    return mem_free(calls);
+}
+
+static void unhold(struct web_call *call)
+{
+    timer_stop(call->gw->loop, &call->delay);
+    call->gw->web_calls->held -= call->held;
+    call->held = false;
+}
+
+void web_call_free(struct web_call *call)
+{
+    CHECK(call, WEB_CALL_MAGIC);
+    unhold(call);
+    op_drop(&call->op);
+    *call->link = call->next;
+    if (call->next)
+        call->next->link = call->link;
+    call->gw->web_calls->count--;
+    call->magic = 0;
+    mem_free(call);
+}
+
+static void on_gone(void *arg)
+{
+    struct web_call *call = arg;
+
+    CHECK(call, WEB_CALL_MAGIC);
+    call->is_gone = true;
+    if (!call->running)
+        web_end(call); /* no handler has it yet */
+    else if (call->gone)
+        call->gone(call);
+}
+
+static void on_drained(void *arg)
+{
+    struct web_call *call = arg;
+
+    CHECK(call, WEB_CALL_MAGIC);
+    if (call->drained)
+        call->drained(call);
+}
+
+static struct web_call *call_new(struct gateway *gw, struct http_exchange *x)
+{
+    static const struct http_events events = {.gone = on_gone, .drained = on_drained};
+    struct web_calls *calls = gw->web_calls;
+    struct web_call *call = NEW(struct web_call);
+
+    call->magic = WEB_CALL_MAGIC;
+    call->gw = gw;
+    call->exchange = x;
+    call->request = http_request(x);
+    call->next = calls->first;
+    call->link = &calls->first;
+    if (call->next)
+        call->next->link = &call->next;
+    calls->first = call;
+    calls->count++;
+    op_init(&call->op, gw->loop, NULL, 0);
+    http_watch(x, &events, call);
+    return call;
+}
+
+/* ---- the answer to a wrong guess waits ---- */
+
+static void on_held_long_enough(void *arg)
+{
+    authorize_refuse(arg);
+}
+
+static void drop_oldest_held(struct web_calls *calls)
+{
+    struct web_call *oldest = NULL;
+
+    for (struct web_call *call = calls->first; call; call = call->next)
+        if (call->held)
+            oldest = call;
+    if (oldest)
+        web_cut(oldest);
+}
+
+void web_call_hold(struct web_call *call, int64_t ms)
+{
+    if (call->gw->web_calls->held >= WEB_HELD_MAX)
+        drop_oldest_held(call->gw->web_calls);
+    call->held = true;
+    call->gw->web_calls->held++;
+    timer_start(call->gw->loop, &call->delay, ms, 0, on_held_long_enough, call);
+}
+
+/* ---- the row ---- */
+
+/* NULL: it does not fit; else what of the path the row does not name. */
+static const char *path_rest(const struct route *route, const char *path)
+{
+    size_t length = strlen(route->path);
+
+    if (strcmp(route->path, path) == 0)
+        return "";
+    if (!(route->flags & ROUTE_PREFIX))
+        return NULL;
+    if (length == 1)
+        return path;
+    return strncmp(route->path, path, length) == 0 && path[length] == '/' ? path + length : NULL;
+}
+
+static const struct route *find_route(struct web_call *call)
+{
+    for (size_t i = 0; i < COUNT(routes); i++) {
+        call->rest = path_rest(&routes[i], call->request->path);
+        if (call->rest && routes[i].enabled(call->gw))
+            return &routes[i];
+    }
+    return NULL;
 }
 
 static const struct {
-    const char *path;
-    void (*get)(struct gateway *gw, struct http_exchange *x);
-} routes[] = {
-    {"/schema.json", get_schema},
+    const char *name;
+    unsigned bit;
+} method_rows[] = {
+    {"GET", WEB_GET}, {"HEAD", WEB_GET},      {"POST", WEB_POST},
+    {"PUT", WEB_PUT}, {"DELETE", WEB_DELETE},
 };
+
+static bool method_fits(const struct web_call *call)
+{
+    for (size_t i = 0; i < COUNT(method_rows); i++)
+        if (strcmp(call->request->method, method_rows[i].name) == 0)
+            return call->route->methods & method_rows[i].bit;
+    return false;
+}
+
+static void refuse_method(struct web_call *call)
+{
+    static const char text[] = "Method Not Allowed\n";
+    CLEAN(bytes_unref) struct bytes *body = bytes_new(text, sizeof(text) - 1);
+    struct buf allow;
+
+    buf_init(&allow, 256);
+    for (size_t i = 0; i < COUNT(method_rows); i++)
+        if (call->route->methods & method_rows[i].bit)
+            buf_addf(&allow, "%s%s", allow.length ? ", " : "allow: ", method_rows[i].name);
+    buf_add_str(&allow, "\r\n");
+    CLEAN(mem_free) char *headers = buf_take(&allow);
+    web_reply(call, 405, "text/plain; charset=utf-8", headers, body);
+}
+
+/* ---- the head has come ---- */
+
+static bool is_welcome(struct web_call *call)
+{
+    const char *why = NULL;
+    int status = conns_judge(call->gw, call->request, &call->ingress, &why);
+
+    if (status) {
+        web_text(call, status, "Forbidden: origin not allowed");
+        return false;
+    }
+    if (call->gw->web_calls->count > WEB_CALLS_MAX || call->gw->stopping) {
+        web_text(call, 503,
+                 call->gw->stopping ? "the gateway is stopping"
+                                    : "too many requests at once, try again");
+        return false;
+    }
+    return true;
+}
+
+static bool fits_route(struct web_call *call, size_t *body_max)
+{
+    size_t announced = http_body_announced(call->exchange);
+
+    call->route = find_route(call);
+    if (!call->route) {
+        web_text(call, 404, "Not Found");
+        return false;
+    }
+    if (!method_fits(call)) {
+        refuse_method(call);
+        return false;
+    }
+    *body_max = call->route->body_max;
+    if (announced > *body_max && !(call->route->flags & ROUTE_AUTH)) {
+        web_error(call, 413, "invalid_request_error", "Payload too large");
+        return false;
+    }
+    return true;
+}
+
+bool http_head(void *arg, struct http_exchange *x, size_t *body_max)
+{
+    struct web_call *call = call_new(arg, x);
+
+    if (!is_welcome(call) || !fits_route(call, body_max))
+        return false;
+    switch (authorize(call)) {
+    case AUTHORIZED_NOT: return false;
+    case AUTHORIZED_ASK: call->ask_local = true; break;
+    case AUTHORIZED: break;
+    }
+    if (http_body_announced(x) <= *body_max)
+        return true;
+    web_error(call, 413, "invalid_request_error", "Payload too large: at most %zu bytes are taken",
+              *body_max);
+    return false;
+}
+
+/* ---- the request is whole ---- */
+
+static void run(struct web_call *call)
+{
+    call->running = true;
+    call->route->run(call);
+}
+
+static void on_located(struct op *op, int result)
+{
+    struct web_call *call = CONTAINER(op, struct web_call, op);
+
+    if (result == 0) {
+        run(call);
+        return;
+    }
+    log_warn("%s %s refused: gateway.auth.mode is none, which serves local peers only: %s",
+             call->request->method, call->request->path, op->fault.text);
+    authorize_refuse(call);
+}
 
 void http_route(void *arg, struct http_exchange *x)
 {
-    const struct ws_request *request = http_request(x);
-    bool reading = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+    struct web_call *call = http_watcher(x);
+    struct gateway *gw = arg;
 
-    for (size_t i = 0; i < COUNT(routes); i++) {
-        if (strcmp(request->path, routes[i].path) != 0)
-            continue;
-        if (reading)
-            routes[i].get(arg, x);
-        else
-            reply_text(x, 405, "allow: GET, HEAD\r\n", "Method Not Allowed\n");
+    CHECK(call, WEB_CALL_MAGIC);
+    if (!call->ask_local) {
+        run(call);
         return;
     }
-    reply_text(x, 404, NO_STORE, "Not Found\n");
+    const struct ingress *in = &call->ingress;
+    if (in->proxied || !(in->transport == WS_TCP ? in->direct : in->own_uid)) {
+        authorize_refuse(call);
+        return;
+    }
+    op_init(&call->op, gw->loop, on_located, 0);
+    local_ask(conns_local_gate(gw), &call->op,
+              &(struct local_question){
+                  .transport = in->transport,
+                  .remote = call->request->peer->remote,
+                  .local = call->request->peer->local,
+                  .fd = call->request->peer->fd,
+                  .uid = (uint32_t)geteuid(),
+                  .browser = in->browser,
+              });
 }

@@ -94,6 +94,11 @@ enum token_verdict { TOKEN_GOOD, TOKEN_WRONG, TOKEN_SCOPES };
 enum token_verdict pairing_verify(struct gateway *gw, const char *device_id, enum role role,
                                   const char *token, scope_set scopes);
 
+/* Whose token for the role this is; NULL: nobody's. Without the device's signature, so only for reading over
+ * HTTP and what else a stolen token may be good for. Marks nothing used. */
+const struct device *pairing_find_by_token(struct gateway *gw, enum role role, const char *token,
+                                           scope_set *ret_scopes);
+
 /* ---- operators: device.* methods. giver is what the caller holds ---- */
 
 /* All -ERR_NOT_FOUND when unknown, -ERR_DENIED when the giver holds less than what is given or touched. */

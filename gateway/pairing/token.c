@@ -71,14 +71,19 @@ int pairing_mint(struct gateway *gw, struct store_batch *batch, const char *devi
     return 0;
 }
 
+static bool token_has_hash(const struct device_token *token, const char *hash, int64_t now)
+{
+    if (crypto_equal(hash, token->hash))
+        return true;
+    return token->old_hash[0] && now < token->old_until && crypto_equal(hash, token->old_hash);
+}
+
 static bool token_matches(const struct device_token *token, const char *text, int64_t now)
 {
     char hash[SHA256_HEX];
 
     crypto_sha256_hex(text, strlen(text), hash);
-    if (crypto_equal(hash, token->hash))
-        return true;
-    return token->old_hash[0] && now < token->old_until && crypto_equal(hash, token->old_hash);
+    return token_has_hash(token, hash, now);
 }
 
 enum token_verdict pairing_verify(struct gateway *gw, const char *device_id, enum role role,
@@ -96,6 +101,26 @@ enum token_verdict pairing_verify(struct gateway *gw, const char *device_id, enu
     token->last_used_at = loop_wall(gw->loop);
     device_touch(gw->pairing, device);
     return TOKEN_GOOD;
+}
+
+const struct device *pairing_find_by_token(struct gateway *gw, enum role role,
+                                           const char *token_text, scope_set *ret_scopes)
+{
+    struct pairing *pairing = gw->pairing;
+    const struct device *found = NULL;
+    char hash[SHA256_HEX];
+
+    crypto_sha256_hex(token_text, strlen(token_text), hash);
+    for (size_t i = 0; i < pairing->device_count; i++) {
+        struct device *device = pairing->devices[i];
+        const struct device_token *token = device_token_slot(device, role);
+        if (token->created_at && !token->revoked_at && (device->roles & (unsigned)role) &&
+            token_has_hash(token, hash, loop_now(gw->loop))) {
+            found = device;
+            *ret_scopes = token->scopes & scope_effective(device->scopes, 4);
+        }
+    }
+    return found;
 }
 
 /* The device and its token, if the giver may touch them. */

@@ -17,6 +17,7 @@ TABLES = {
     "gateway/method/methods.def": ("METHODS", "methods_{}", 0),
     "gateway/tools/tools.def": ("TOOLS", "tools_{}", 0),
     "gateway/tools/groups.def": ("GROUP", "TOOL_GROUP_{}", 0),
+    "gateway/http/routes.def": ("ROUTE", "route_{}", 2),
     "store/schema.def": ("MIGRATION", None, 0),
 }
 

@@ -1,0 +1,20 @@
+/* What the files of gateway/http share: the parts of a request's way before its handler. */
+#pragma once
+
+#include "gateway/http/http.h"
+#include "gateway/http/route.h"
+
+/* authorize.c */
+enum authorized {
+    AUTHORIZED,     /* go on */
+    AUTHORIZED_ASK, /* if the peer is local: ask before the handler runs */
+    AUTHORIZED_NOT, /* refused: answered, or held for a while and then answered */
+};
+enum authorized authorize(struct web_call *call);
+/* 401. */
+void authorize_refuse(struct web_call *call);
+
+/* http.c */
+/* Answer with 401 in so many ms; the oldest that waits makes room. */
+void web_call_hold(struct web_call *call, int64_t ms);
+void web_call_free(struct web_call *call);
