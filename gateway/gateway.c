@@ -10,6 +10,7 @@
 #include "gateway/conn/conn.h"
 #include "gateway/conn/limit.h"
 #include "gateway/credential.h"
+#include "gateway/egress/egress.h"
 #include "gateway/event/event.h"
 #include "gateway/event/health.h"
 #include "gateway/event/presence.h"
@@ -104,6 +105,7 @@ static int start_modules(struct gateway *gw, struct fault *reterr_fault)
     gw->limits = limits_new(gw);
     gw->conns = conns_new(gw);
     gw->models = models_new(gw);
+    gw->egress = egress_new(gw);
     gw->tools = tools_new();
     gw->approvals = approvals_new(gw);
     if (!(gw->pairing = pairing_new(gw, reterr_fault)) ||
@@ -221,8 +223,9 @@ struct gateway *gateway_free(struct gateway *gw)
     timer_stop(gw->loop, &gw->drain);
     listen_close(gw);
     gw->turns = turns_free(gw->turns);
+    gw->web_calls = web_calls_free(gw->web_calls); /* they own calls of tools */
     gw->tools = tools_free(gw->tools);
-    gw->web_calls = web_calls_free(gw->web_calls);
+    gw->egress = egress_free(gw->egress);
     gw->models = models_free(gw->models);
     gw->approvals = approvals_free(gw->approvals);
     gw->health = health_free(gw->health);

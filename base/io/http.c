@@ -15,6 +15,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #define CONNECTIONS_KEPT 16
@@ -144,6 +145,9 @@ static struct transfer *transfer_new(struct http_client *client, struct http_cal
     t->connect_ms = spec->connect_ms > 0 ? spec->connect_ms : 10000;
     t->idle_ms = spec->idle_ms > 0 ? spec->idle_ms : 60000;
     t->follow = spec->follow;
+    t->tell_redirect = spec->tell_redirect;
+    if (spec->pin != NULL)
+        (void)snprintf(t->pin, sizeof t->pin, "%s", spec->pin);
     t->next = client->first;
     t->link = &client->first;
     if (t->next != NULL)
@@ -163,6 +167,7 @@ static void transfer_free(struct transfer *t)
     if (t->easy != NULL)
         curl_easy_cleanup(t->easy);
     curl_slist_free_all(t->headers);
+    curl_slist_free_all(t->connect_to);
     timer_stop(client->loop, &t->limit);
     *t->link = t->next;
     if (t->next != NULL)
@@ -270,6 +275,7 @@ void http_start(struct http_client *client, struct http_call *call, const struct
     call->retry_after_ms = -1;
     call->content_type[0] = '\0';
     buf_done(&call->body);
+    call->redirect = mem_free(call->redirect);
     t = transfer_new(client, call, spec);
     buf_init(&call->body, call->on_data != NULL ? HTTP_ERROR_BODY_MAX : t->body_max);
     call->impl = t;
@@ -331,6 +337,8 @@ static void transfer_over(struct transfer *t, CURLcode code)
         transfer_end(t, transfer_fault(t, code));
         return;
     }
+    if (t->tell_redirect)
+        transfer_tell_redirect(t);
     r = transfer_is_redirect(t) ? transfer_redirect(t) : 0;
     if (r <= 0) {
         transfer_end(t, r);

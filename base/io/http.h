@@ -26,6 +26,8 @@ struct http_call {
     int64_t retry_after_ms; /* from retry-after-ms or Retry-After; -1: not told; at most a day */
     char content_type[128]; /* as sent, cut; "" when absent */
     struct buf body;        /* filled when on_data is NULL; the owner's: buf_done(&call->body) */
+    /* Where a 3xx points, absolute, when spec.tell_redirect asked for it; else NULL. The owner's: mem_free. */
+    char *redirect;
     /* Body as it comes, at most body_max bytes over the whole transfer; NULL: collected into body.
      * A negative return ends the transfer with it (fill call->op.fault first). Not called for a
      * status >= 400 (body collects, at most HTTP_ERROR_BODY_MAX). The op may be cancelled or dropped
@@ -46,7 +48,22 @@ struct http_spec {
     /* Redirects, at most HTTP_REDIRECTS_MAX. To another scheme, host or port: never from https to
      * http, never with a body, and without any of the caller's headers. */
     bool follow;
+    bool tell_redirect; /* not followed but told: call->redirect */
+    /* A numeric address: the connection goes there, whatever the URL's name resolves to, never through a
+     * proxy, never over a kept connection, and is not kept. NULL: as the name resolves. */
+    const char *pin;
 };
+
+/* What a URL says, read by the same parser that transfers use, so that what was checked is what is
+ * connected to ("http://0x7f.1/" has the host "127.0.0.1"). */
+struct http_url {
+    char scheme[8]; /* "http" or "https" */
+    char host[256]; /* lower case; an IPv6 address without its brackets */
+    int port;
+    bool has_user; /* a user name or password stands in it */
+};
+/* -ERR_INVALID for anything but http and https, control characters, a zone in an address. Any thread. */
+int http_url_parse(const char *url, struct http_url *ret);
 
 /* op must be op_init'ed (its deadline bounds the whole transfer). Everything in spec is copied. Result
  * 0 for any HTTP status; negative for transport errors, with a fault for a person that names scheme,

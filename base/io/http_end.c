@@ -79,6 +79,14 @@ int transfer_fault(struct transfer *t, CURLcode code)
                      curl_easy_strerror(code));
 }
 
+void transfer_tell_redirect(struct transfer *t)
+{
+    char *to = NULL;
+
+    if (curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &to) == CURLE_OK && to != NULL)
+        t->call->redirect = mem_string(to);
+}
+
 /* Points the transfer at its new URL: 1 when it goes on, 0 when there is nothing to follow. */
 int transfer_redirect(struct transfer *t)
 {

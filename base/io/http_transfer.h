@@ -4,6 +4,7 @@
 #include "base/io/http.h"
 
 #include <curl/curl.h>
+#include <netinet/in.h>
 
 #define HTTP_CLIENT_MAGIC 0x68636c69u
 #define TRANSFER_MAGIC    0x68747472u
@@ -35,7 +36,9 @@ struct transfer {
     struct timer limit;
     int result; /* why one of our callbacks ended it */
     int redirects;
-    bool follow, admitted, sent;
+    bool follow, tell_redirect, admitted, sent;
+    char pin[INET6_ADDRSTRLEN]; /* "": none */
+    struct curl_slist *connect_to;
     char origin[ORIGIN_MAX]; /* "https://host:port" for faults */
 };
 
@@ -65,5 +68,7 @@ bool transfer_is_redirect(const struct transfer *t);
 
 int transfer_time_fault(struct transfer *t);
 int transfer_fault(struct transfer *t, CURLcode code);
+/* Fills call->redirect when the answer points elsewhere. */
+void transfer_tell_redirect(struct transfer *t);
 /* Points the transfer at its new URL: 1 when it goes on, 0 when there is nothing to follow. */
 int transfer_redirect(struct transfer *t);
