@@ -120,3 +120,18 @@ void agent_model(struct gateway *gw, const struct session *session, const char *
     if (model_resolve(gw, NULL, ret, NULL) < 0)
         *ret = (struct model_name){"echo", "echo"};
 }
+
+void agent_fallbacks(struct gateway *gw, const char *agent_id,
+                     const char *ret[AGENT_FALLBACKS_MAX + 1])
+{
+    const struct json *own = json_get(agent_node(gw, agent_id), "model");
+    const struct json *list = own ? json_get(own, "fallbacks")
+                                  : config_node(gw->config, "agents.defaults.model.fallbacks");
+    size_t count = 0;
+
+    json_each (name, list) {
+        if (count < AGENT_FALLBACKS_MAX && json_kind(name) == JSON_STRING)
+            ret[count++] = json_string(name, "");
+    }
+    ret[count] = NULL;
+}

@@ -79,6 +79,12 @@ char *agent_workspace_path(struct gateway *gw, const char *agent_id) MUSTCHECK;
 char *agent_workspace(struct gateway *gw, const char *agent_id, struct fault *reterr_fault)
     MUSTCHECK;
 
+/* What answers instead when the model cannot: agents.list[].model.fallbacks, where the agent has a model of its
+ * own, else agents.defaults.model.fallbacks. Fills ret, NULL-terminated; borrowed until the next reload. */
+#define AGENT_FALLBACKS_MAX 16
+void agent_fallbacks(struct gateway *gw, const char *agent_id,
+                     const char *ret[AGENT_FALLBACKS_MAX + 1]);
+
 /* The model of a session (NULL: of the agent): the session's override, the agent's, the default. */
 void agent_model(struct gateway *gw, const struct session *session, const char *agent_id,
                  struct model_name *ret);

@@ -1,65 +1,153 @@
-/* The agent that comes with the gateway: it reads the session's transcript, makes the prompt and lets a
- * model answer. A run owns its page of the transcript, then its model run; it is gone with end() or drop(). */
-#include "gateway/agent/agent.h"
+/* The agent that comes with the gateway. A run, top to bottom: gather the transcript and the workspace's
+ * files; make prompt, system prompt and tools; ask the model; run the tools its answer calls, and ask
+ * again with their results; an answer that calls none is the end. In front of each request: messages that
+ * came meanwhile (steer), the run's limits, room in the model's window.
+ *
+ * Owns everything of a run until end() or drop(). Nothing is told from inside start, cancel or drop. */
+#include "gateway/agent/builtin.h"
 
 #include "base/mem.h"
-#include "gateway/gateway.h"
+#include "gateway/agent/message.h"
+#include "gateway/agent/summary.h"
+#include "gateway/config/config.h"
+#include "gateway/session/transcript.h"
 
+#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#define PROMPT_MESSAGES_MAX 400
-#define PROMPT_BYTES_MAX    (1024 * 1024)
-#define PROMPT_SYSTEM_MAX   (256 * 1024)
-#define BUILTIN_MAGIC       0x6275696cu
-
-struct agent_run {
-    uint32_t magic;
-    struct gateway *gw;
-    const struct agent_events *events; /* NULL: dropped */
-    void *arg;
-    struct store_page page;
-    struct model_run *model; /* NULL: not begun */
-    struct model_name ref;
-    char *session_id, *agent_id, *extra_system;
-    int64_t user_seq, timeout_ms;
-};
-
-static void builtin_on_page(struct op *op, int result);
+static void builtin_on_gathered(void *arg, int result, struct gathered *out,
+                                const struct fault *fault);
 static void builtin_on_text(void *arg, const char *delta, size_t length);
-static void builtin_on_end(void *arg, int result, const struct model_result *out);
+static void builtin_on_thinking(void *arg, const char *delta, size_t length);
+static void builtin_on_answer(void *arg, int result, const struct model_result *out);
+static void builtin_on_ending(void *arg);
 
-/* The end: the run is freed before the owner is told. */
-static void builtin_end(struct agent_run *run, int result, const struct model_result *out)
+/* ---- the end ---- */
+
+/* What runs for the run stops, and tells nothing more. */
+static void builtin_halt(struct agent_run *run)
 {
-    const struct agent_events *events = run->events;
-    void *arg = run->arg;
+    run->gather = gather_drop(run->gather);
+    model_drop(TAKE(run->asking));
+    run->round = round_drop(run->round);
+    run->compaction = compaction_drop(run->compaction);
+    defer_stop(run->gw->loop, &run->ending);
+}
 
-    op_drop(&run->page.op);
-    store_page_done(&run->page);
+static void builtin_free(struct agent_run *run)
+{
+    builtin_halt(run);
+    prompt_done(&run->prompt);
+    json_free(run->tools);
+    json_free(run->client_tools);
+    json_free(run->rest);
+    for (size_t i = 0; i < run->steer_count; i++)
+        json_free(run->steers[i]);
+    mem_free(run->system);
+    mem_free(run->session_key);
     mem_free(run->session_id);
     mem_free(run->agent_id);
+    mem_free(run->run_id);
     mem_free(run->extra_system);
+    mem_free(run->workspace);
+    if (run->gone)
+        *run->gone = true;
     run->magic = 0;
     mem_free(run);
-    if (events)
-        events->end(arg, result, out);
 }
 
-static void builtin_fail(struct agent_run *run, int result, const char *text)
+/* The run is freed before its owner is told. */
+void builtin_end(struct agent_run *run, int result, const struct model_result *out)
 {
-    struct fault fault = {0};
+    const struct agent_events *events = run->events;
+    struct model_result told = *out;
+    void *arg = run->arg;
 
-    fault_set(&fault, result, "%s", text);
-    builtin_end(run, result,
-                &(struct model_result){
-                    .usage = {-1, -1, -1, -1}, .error_kind = MODEL_ERROR_UNKNOWN, .fault = &fault});
+    told.usage = run->usage;
+    builtin_free(run);
+    if (events)
+        events->end(arg, result, &told);
 }
 
-/* ---- 1. the transcript ---- */
+void builtin_fail(struct agent_run *run, int result, enum model_error_kind kind,
+                  const struct fault *fault)
+{
+    struct model_name model = run->model;
+    struct fault why = *fault;
 
-static struct agent_run *builtin_start(struct gateway *gw, const struct agent_request *request,
-                                       const struct agent_events *events, void *arg)
+    builtin_end(
+        run, result,
+        &(struct model_result){
+            .provider = model.provider, .model = model.model, .error_kind = kind, .fault = &why});
+}
+
+static void builtin_on_ending(void *arg)
+{
+    struct agent_run *run = arg;
+
+    CHECK(run, BUILTIN_MAGIC);
+    builtin_fail(run, run->fault.code, MODEL_ERROR_UNKNOWN, &run->fault);
+}
+
+static void builtin_cancel(struct agent_run *run)
+{
+    CHECK(run, BUILTIN_MAGIC);
+    if (run->cancelled)
+        return;
+    run->cancelled = true;
+    builtin_halt(run);
+    fault_set(&run->fault, -ERR_CANCELLED, "the run was stopped");
+    defer_start(run->gw->loop, &run->ending, builtin_on_ending, run);
+}
+
+static void builtin_drop(struct agent_run *run)
+{
+    CHECK(run, BUILTIN_MAGIC);
+    builtin_free(run);
+}
+
+/* ---- telling ---- */
+
+bool builtin_tell_stream(struct agent_run *run, const char *stream, const char *data)
+{
+    bool gone = false;
+
+    run->gone = &gone;
+    run->events->stream(run->arg, stream, data);
+    if (gone)
+        return false;
+    run->gone = NULL;
+    return !run->cancelled;
+}
+
+bool builtin_tell_message(struct agent_run *run, const char *role, const struct json *message)
+{
+    CLEAN(mem_free) char *text = message_words(json_get(message, "content"));
+    CLEAN(mem_free) char *json = json_print(message, false);
+    bool assistant = strcmp(role, "assistant") == 0;
+    bool gone = false;
+
+    run->gone = &gone;
+    run->events->message(
+        run->arg,
+        &(struct agent_message){.role = role, .text = assistant ? text : NULL, .json = json});
+    if (gone)
+        return false;
+    run->gone = NULL;
+    return !run->cancelled;
+}
+
+int64_t builtin_left(const struct agent_run *run)
+{
+    int64_t left = run->until - loop_now(run->gw->loop);
+
+    return left > 1 ? left : 1;
+}
+
+/* ---- 1. gather ---- */
+
+static struct agent_run *builtin_new(struct gateway *gw, const struct agent_request *request,
+                                     const struct agent_events *events, void *arg)
 {
     struct agent_run *run = NEW(struct agent_run);
 
@@ -67,151 +155,238 @@ static struct agent_run *builtin_start(struct gateway *gw, const struct agent_re
     run->gw = gw;
     run->events = events;
     run->arg = arg;
+    run->session_key = mem_string(request->session_key);
     run->session_id = mem_string(request->session_id);
     run->agent_id = mem_string(request->agent_id);
+    run->run_id = mem_string(request->run_id);
     run->extra_system = mem_string(request->extra_system);
+    run->model_chosen = request->model_chosen;
+    run->thinking = request->thinking;
+    run->client_tools = request->client_tools ? json_copy(request->client_tools) : NULL;
     run->user_seq = request->user_seq;
-    run->timeout_ms = request->timeout_ms;
-    memcpy(run->ref.provider, request->provider, strlen(request->provider) + 1);
-    memcpy(run->ref.model, request->model, strlen(request->model) + 1);
-    op_init(&run->page.op, gw->loop, builtin_on_page, request->timeout_ms);
-    store_messages_read(gw->store, &run->page, run->session_id, 0, PROMPT_MESSAGES_MAX,
-                        PROMPT_BYTES_MAX);
+    run->until = loop_now(gw->loop) + request->timeout_ms;
+    run->usage = (struct model_usage){-1, -1, -1, -1};
+    (void)snprintf(run->model.provider, sizeof(run->model.provider), "%s", request->provider);
+    (void)snprintf(run->model.model, sizeof(run->model.model), "%s", request->model);
+    prompt_init(&run->prompt);
     return run;
 }
 
-/* ---- 2. the prompt ---- */
-
-/* A message that says nothing (an answer that was cut before its first word) is left out, and so is what
- * came after the one to answer and belongs to no earlier run: its turn comes later. */
-static bool prompt_has(const struct agent_run *run, const struct store_row *row,
-                       const struct json *message)
+static struct agent_run *builtin_start(struct gateway *gw, const struct agent_request *request,
+                                       const struct agent_events *events, void *arg)
 {
-    const char *role = json_string(json_get(message, "role"), "");
-    const struct json *content = json_get(message, "content");
+    struct agent_run *run = builtin_new(gw, request, events, arg);
 
-    if (row->seq > run->user_seq && (!row->run_id || strcmp(role, "user") == 0))
-        return false;
-    if (strcmp(role, "user") == 0)
-        return true;
-    if (strcmp(role, "assistant") != 0 && strcmp(role, "toolResult") != 0)
-        return false;
-    return json_kind(content) == JSON_STRING ? *json_string(content, "") != '\0'
-                                             : json_count(content) > 0;
-}
-
-static bool prompt_same_run(const struct store_row *a, const struct store_row *b)
-{
-    return a->run_id && b->run_id && strcmp(a->run_id, b->run_id) == 0;
-}
-
-/* The transcript is in the order of arrival: messages sent while an answer was being written stand before
- * it. The model reads each answer behind its question. */
-static struct json *prompt_messages(const struct agent_run *run)
-{
-    const struct store_page *page = &run->page;
-    struct json *messages = json_new_array();
-    bool *done = mem_array(page->count + 1, sizeof(bool));
-
-    for (size_t i = 0; i < page->count; i++) {
-        for (size_t j = i; j < page->count; j++) {
-            const struct store_row *row = &page->rows[j];
-            struct json *message;
-
-            if (done[j] || (j > i && !prompt_same_run(&page->rows[i], row)))
-                continue;
-            done[j] = true;
-            message = json_parse(row->message, strlen(row->message), NULL);
-            if (prompt_has(run, row, message))
-                json_append(messages, message);
-            else
-                json_free(message);
-        }
+    run->workspace = agent_workspace(gw, run->agent_id, &run->fault);
+    if (!run->workspace) {
+        defer_start(gw->loop, &run->ending, builtin_on_ending, run);
+        return run;
     }
-    mem_free(done);
-    return messages;
+    run->gather =
+        gather_start(gw,
+                     &(struct gather_request){
+                         .session_id = run->session_id,
+                         .user_seq = run->user_seq,
+                         .workspace = run->workspace,
+                         .reader = context_reader_of(run->session_key),
+                         .file_bytes = (size_t)config_int(gw->config, KNOB_bootstrap_max),
+                         .all_bytes = (size_t)config_int(gw->config, KNOB_bootstrap_total_max),
+                         .timeout_ms = request->timeout_ms,
+                     },
+                     builtin_on_gathered, run);
+    return run;
 }
 
-static char *prompt_system(const struct agent_run *run)
-{
-    const char *name = agent_name(run->gw, run->agent_id);
-    time_t now = (time_t)(loop_wall(run->gw->loop) / 1000);
-    struct tm utc;
-    struct buf b;
-    char when[32];
+/* ---- 2. prompt, system prompt, tools ---- */
 
-    gmtime_r(&now, &utc);
-    strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &utc);
-    buf_init(&b, PROMPT_SYSTEM_MAX);
-    buf_addf(&b,
-             "You are %s, a personal assistant reached through a Culvert gateway.\nNow: %s UTC.\n",
-             name ? name : "Assistant", when);
-    if (run->extra_system && strlen(run->extra_system) < PROMPT_SYSTEM_MAX / 2)
-        buf_addf(&b, "\n%s\n", run->extra_system);
-    return buf_take(&b);
+static void builtin_write_system(struct agent_run *run, const char *files)
+{
+    CLEAN(mem_free)
+    char *model = mem_format("%s/%s", run->model.provider, run->model.model);
+
+    run->system = context_system(&(struct context_facts){
+        .name = agent_name(run->gw, run->agent_id),
+        .workspace = run->workspace,
+        .model = model,
+        .files = files,
+        .extra = run->extra_system,
+        .now = loop_wall(run->gw->loop),
+        .tools = json_count(run->tools) > 0,
+    });
 }
 
-static void builtin_on_page(struct op *op, int result)
+static void builtin_on_gathered(void *arg, int result, struct gathered *out,
+                                const struct fault *fault)
 {
-    static const struct model_events events = {.text = builtin_on_text, .end = builtin_on_end};
-    struct agent_run *run = CONTAINER(op, struct agent_run, page.op);
+    struct agent_run *run = arg;
+    int64_t window;
 
     CHECK(run, BUILTIN_MAGIC);
+    run->gather = NULL;
     if (result < 0) {
-        CLEAN(mem_free)
-        char *why = mem_string(op->fault.text[0] ? op->fault.text : err_text(result));
-        builtin_fail(run, result, why);
+        builtin_fail(run, result, MODEL_ERROR_UNKNOWN, fault);
         return;
     }
-    CLEAN(json_free) struct json *messages = prompt_messages(run);
-    CLEAN(mem_free) char *system = prompt_system(run);
-    store_page_done(&run->page);
-    run->model = model_start(run->gw,
-                             &(struct model_request){
-                                 .provider = run->ref.provider,
-                                 .model = run->ref.model,
-                                 .system = system,
-                                 .messages = messages,
-                                 .timeout_ms = run->timeout_ms,
-                             },
-                             &events, run);
+    prompt_done(&run->prompt);
+    run->prompt = out->prompt;
+    out->prompt = (struct prompt){0};
+    builtin_define_tools(run);
+    builtin_write_system(run, out->files);
+    gathered_done(out);
+    run->fixed = budget_text(run->system, strlen(run->system)) + budget_json(run->tools);
+    window = model_context_window(run->gw, run->model.provider, run->model.model);
+    budget_init(&run->budget,
+                window > 0 ? window : config_int(run->gw->config, KNOB_context_tokens));
+    builtin_next(run);
 }
 
-/* ---- 3. the model's answer ---- */
+/* ---- 3. the model ---- */
+
+static bool builtin_steer(struct agent_run *run, int64_t user_seq, const char *text,
+                          const char *images)
+{
+    CLEAN(mem_free) char *message = NULL;
+
+    CHECK(run, BUILTIN_MAGIC);
+    if (run->cancelled || run->ending.queued || run->rest || run->steer_count == BUILTIN_STEERS_MAX)
+        return false;
+    message = transcript_user(text, images, NULL, loop_wall(run->gw->loop));
+    run->steer_seqs[run->steer_count] = user_seq;
+    run->steers[run->steer_count++] = json_parse(message, strlen(message), NULL);
+    if (run->round)
+        round_skip(run->round);
+    return true;
+}
+
+static void builtin_take_steers(struct agent_run *run)
+{
+    for (size_t i = 0; i < run->steer_count; i++)
+        prompt_add(&run->prompt, run->steers[i], run->steer_seqs[i]);
+    run->steer_count = 0;
+}
+
+/* 0, or the limit that the run has come to. */
+static int builtin_check_limits(struct agent_run *run)
+{
+    if (run->until <= loop_now(run->gw->loop))
+        return fault_set(&run->fault, -ERR_TIMEOUT,
+                         "the time for this run is over; ask again to go on from here, or raise "
+                         "agents.defaults.timeoutSeconds");
+    if (run->rounds >= BUILTIN_ROUNDS_MAX)
+        return fault_set(&run->fault, -ERR_FULL,
+                         "stopped after %d requests to the model in one run, which is the limit; "
+                         "what was done is kept: ask again to go on",
+                         BUILTIN_ROUNDS_MAX);
+    if (run->calls > BUILTIN_CALLS_MAX)
+        return fault_set(&run->fault, -ERR_FULL,
+                         "stopped after %u tool calls in one run, where %d are the limit; what was "
+                         "done is kept: ask again to go on",
+                         run->calls, BUILTIN_CALLS_MAX);
+    if (run->guard.name[0])
+        return fault_set(&run->fault, -ERR_FULL,
+                         "stopped: the agent called %s %d times with the same arguments and got "
+                         "the same result each time; say what it shall do differently",
+                         run->guard.name, GUARD_END);
+    return 0;
+}
+
+static void builtin_ask(struct agent_run *run)
+{
+    static const struct model_events events = {
+        .text = builtin_on_text, .thinking = builtin_on_thinking, .end = builtin_on_answer};
+    const char *fallbacks[AGENT_FALLBACKS_MAX + 1] = {0};
+
+    if (!run->model_chosen)
+        agent_fallbacks(run->gw, run->agent_id, fallbacks);
+    run->rounds++;
+    run->asking = model_start(run->gw,
+                              &(struct model_request){
+                                  .provider = run->model.provider,
+                                  .model = run->model.model,
+                                  .fallbacks = fallbacks,
+                                  .system = run->system,
+                                  .messages = run->prompt.messages,
+                                  .tools = run->tools,
+                                  .thinking = run->thinking,
+                                  .timeout_ms = builtin_left(run),
+                              },
+                              &events, run);
+}
+
+void builtin_next(struct agent_run *run)
+{
+    builtin_take_steers(run);
+    if (builtin_check_limits(run) < 0) {
+        enum model_error_kind kind =
+            run->fault.code == -ERR_TIMEOUT ? MODEL_ERROR_TIMEOUT : MODEL_ERROR_UNKNOWN;
+
+        builtin_fail(run, run->fault.code, kind, &run->fault);
+        return;
+    }
+    if (!builtin_make_room(run))
+        builtin_ask(run);
+}
 
 static void builtin_on_text(void *arg, const char *delta, size_t length)
 {
     struct agent_run *run = arg;
 
     CHECK(run, BUILTIN_MAGIC);
-    if (run->events)
-        run->events->text(run->arg, delta, length);
+    run->events->text(run->arg, delta, length);
 }
 
-static void builtin_on_end(void *arg, int result, const struct model_result *out)
+static void builtin_on_thinking(void *arg, const char *delta, size_t length)
 {
     struct agent_run *run = arg;
 
     CHECK(run, BUILTIN_MAGIC);
-    run->model = NULL;
-    builtin_end(run, result, out);
+    if (run->events->thinking)
+        run->events->thinking(run->arg, delta, length);
 }
 
-/* ---- stopping ---- */
+/* ---- 4. its answer ---- */
 
-static void builtin_cancel(struct agent_run *run)
+/* What the request took, and what the run has taken so far. */
+static void builtin_count(struct agent_run *run, const struct model_usage *usage)
 {
-    if (run->model)
-        model_cancel(run->model);
-    else
-        op_cancel(&run->page.op); /* done comes with -ERR_CANCELLED */
+    struct model_usage request = {-1, -1, -1, -1};
+
+    summary_add_usage(&run->usage, usage);
+    request = *usage;
+    request.output = -1;
+    budget_learn(&run->budget, run->fixed + run->prompt.tokens,
+                 (request.input > 0 ? request.input : 0) +
+                     (request.cache_read > 0 ? request.cache_read : 0) +
+                     (request.cache_write > 0 ? request.cache_write : 0));
 }
 
-static void builtin_drop(struct agent_run *run)
+static void builtin_on_answer(void *arg, int result, const struct model_result *out)
 {
-    run->events = NULL;
-    model_drop(run->model);
-    builtin_end(run, -ERR_CANCELLED, NULL);
+    struct agent_run *run = arg;
+
+    CHECK(run, BUILTIN_MAGIC);
+    run->asking = NULL;
+    builtin_count(run, &out->usage);
+    if (result < 0 && out->error_kind == MODEL_ERROR_CONTEXT && !run->overflowed &&
+        builtin_can_shrink(run)) {
+        run->overflowed = true;
+        run->made_room = false;
+        builtin_next(run);
+        return;
+    }
+    if (result < 0) {
+        builtin_end(run, result, out);
+        return;
+    }
+    run->made_room = run->overflowed = false;
+    if (round_calls(out->content) > 0) {
+        builtin_call_tools(run, out);
+    } else if (run->steer_count > 0) { /* somebody spoke meanwhile: that is answered next */
+        if (json_count(out->content) == 0 || builtin_keep_answer(run, out, out->content))
+            builtin_next(run);
+    } else {
+        builtin_end(run, 0, out);
+    }
 }
 
 const struct agent_kind agent_kind_builtin = {
@@ -219,4 +394,5 @@ const struct agent_kind agent_kind_builtin = {
     .start = builtin_start,
     .cancel = builtin_cancel,
     .drop = builtin_drop,
+    .steer = builtin_steer,
 };

@@ -34,7 +34,7 @@ static const char *const scope_names[] = {
 /* ---- agents ---- */
 static const struct field model_choice[] = {
     P_STR("primary"),
-    P("fallbacks", STRS, FIELD_UNUSED, .max = 16),
+    P_STRS("fallbacks", 16),
     F_END,
 };
 static const struct field agent_identity[] = {
@@ -198,7 +198,7 @@ const struct part_row part_rows[] = {
     PART("agents.list",                  HOT, "the agents, in order", P_OBJECTS("", agent_list, 256)),
     PART("agents.entries",               HOT, "the agents by id", P("", MAP, FIELD_ID, .sub = agent_entry)),
     PART("agents.defaults.models",       HOT, "models by provider/model, with a short name each", P_MAP("", model_alias)),
-    PART("agents.defaults.model.fallbacks", NONE, "provider/model tried when the primary fails", P_STRS("", 16)),
+    PART("agents.defaults.model.fallbacks", HOT, "provider/model tried when the primary fails", P_STRS("", 16)),
     PART("models.providers",             HOT, "model back ends by id", P_MAP("", model_provider)),
     PART("bindings",                     NONE, "which agent answers whom; the first match wins", P_OBJECTS("", binding_rows, 1000)),
     PART("tools.allow",                  HOT, "tools, \"*\" patterns and group:<id> that agents may use; empty: all of the profile", P_STRS("", 256)),
