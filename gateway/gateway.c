@@ -15,6 +15,7 @@
 #include "gateway/event/health.h"
 #include "gateway/event/presence.h"
 #include "gateway/event/system_queue.h"
+#include "gateway/http/control_ui.h"
 #include "gateway/http/http.h"
 #include "gateway/identity.h"
 #include "gateway/listen.h"
@@ -113,6 +114,7 @@ static int start_modules(struct gateway *gw, struct fault *reterr_fault)
         !(gw->turns = turns_new(gw, reterr_fault)))
         return reterr_fault->code;
     gw->health = health_new(gw);
+    gw->control_ui = control_ui_new();
     gw->web_calls = web_calls_new(gw);
     return 0;
 }
@@ -224,6 +226,7 @@ struct gateway *gateway_free(struct gateway *gw)
     listen_close(gw);
     gw->turns = turns_free(gw->turns);
     gw->web_calls = web_calls_free(gw->web_calls); /* they own calls of tools */
+    gw->control_ui = control_ui_free(gw->control_ui);
     gw->tools = tools_free(gw->tools);
     gw->egress = egress_free(gw->egress);
     gw->models = models_free(gw->models);

@@ -31,10 +31,11 @@ struct gateway {
     struct sessions *sessions;         /* gateway/session/session.h */
     struct turns *turns;               /* gateway/session/turn.h */
     struct models *models;             /* gateway/model/model.h */
-    struct egress *egress;        /* gateway/egress/egress.h: requests that somebody else named */
-    struct tools *tools;          /* gateway/tools/tool.h: calls that run */
-    struct web_calls *web_calls;  /* gateway/http/http.h: open requests of plain HTTP */
-    struct ws_server *servers[4]; /* 127.0.0.1, ::1, wider bind, gateway.sock */
+    struct egress *egress;         /* gateway/egress/egress.h: requests that somebody else named */
+    struct tools *tools;           /* gateway/tools/tool.h: calls that run */
+    struct control_ui *control_ui; /* gateway/http/control_ui.h */
+    struct web_calls *web_calls;   /* gateway/http/http.h: open requests of plain HTTP */
+    struct ws_server *servers[4];  /* 127.0.0.1, ::1, wider bind, gateway.sock */
     char *state_dir;
     char boot_id[37];
     int port;             /* as bound */

@@ -10,6 +10,7 @@
 #include "gateway/conn/local.h"
 #include "gateway/gateway.h"
 #include "gateway/http/internal.h"
+#include "gateway/http/pages.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -153,10 +154,12 @@ void web_call_hold(struct web_call *call, int64_t ms)
 /* ---- the row ---- */
 
 /* NULL: it does not fit; else what of the path the row does not name. */
-static const char *path_rest(const struct route *route, const char *path)
+static const char *path_rest(struct gateway *gw, const struct route *route, const char *path)
 {
     size_t length = strlen(route->path);
 
+    if (route->flags & ROUTE_PAGE && !(path = pages_path(gw, path)))
+        return NULL;
     if (strcmp(route->path, path) == 0)
         return "";
     if (!(route->flags & ROUTE_PREFIX))
@@ -169,7 +172,7 @@ static const char *path_rest(const struct route *route, const char *path)
 static const struct route *find_route(struct web_call *call)
 {
     for (size_t i = 0; i < COUNT(routes); i++) {
-        call->rest = path_rest(&routes[i], call->request->path);
+        call->rest = path_rest(call->gw, &routes[i], call->request->path);
         if (call->rest && routes[i].enabled(call->gw))
             return &routes[i];
     }

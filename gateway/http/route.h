@@ -21,6 +21,7 @@ enum route_flags {
     ROUTE_AUTH = 2,     /* Authorization: Bearer, checked by the authorizer of `connect` */
     ROUTE_DEVICE = 4,   /* with AUTH: a paired device's operator token will do as well */
     ROUTE_MAY_AUTH = 8, /* a Bearer is not asked for; one that is there must be right */
+    ROUTE_PAGE = 32,    /* the path stands below gateway.controlUi.basePath (pages.h) */
     ROUTE_API = 16,     /* errors that come before the handler are {"error":{message,type}} */
 };
 

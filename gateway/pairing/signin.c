@@ -4,6 +4,7 @@
 #include "gateway/pairing/signin.h"
 
 #include "base/mem.h"
+#include "gateway/http/pages.h"
 #include "gateway/listen.h"
 #include "gateway/pairing/internal.h"
 
@@ -58,9 +59,9 @@ int64_t signin_make(struct gateway *gw, const char *maker, scope_set scopes, cha
 
 char *signin_link(struct gateway *gw, const char *code)
 {
-    CLEAN(mem_free) char *site = listen_url(gw);
+    CLEAN(mem_free) char *site = listen_url(gw), *page = pages_webchat(gw);
 
-    return mem_format("%s/#code=%s", site, code);
+    return mem_format("%s%s#code=%s", site, page, code);
 }
 
 /* ---- using ---- */
