@@ -197,6 +197,11 @@ static char *describe(const struct conn *conn, const char *host, const char *rea
 void presence_conn(struct conn *conn, const char *reason)
 {
     struct gateway *gw = conn->gw;
+
+    /* Someone who only looks whether the gateway answers, every few seconds perhaps, is not present. */
+    if (!conn->device_id && conn->client.mode && strcmp(conn->client.mode, "probe") == 0)
+        return;
+
     const char *host = conn->client.display_name ? conn->client.display_name : conn->client.id;
     const char *instance = conn->device_id ? conn->device_id : conn->client.instance_id;
     CLEAN(mem_free) char *text = describe(conn, host, reason);

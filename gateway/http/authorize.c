@@ -132,24 +132,47 @@ static enum refusal_kind check(struct web_call *call, const struct auth_policy *
     return kind;
 }
 
+/* Whoever is on this host knows more without a word; a wrong guess from elsewhere counts as one. */
+static void may_authorize(struct web_call *call, const struct auth_policy *policy,
+                          const char *bearer, bool locked)
+{
+    const struct ingress *in = &call->ingress;
+
+    if (!bearer || locked || policy->mode == AUTH_NONE || ingress_is_here(in))
+        return;
+    if (auth_was_guess(check(call, policy, bearer)))
+        limit_auth_failed(call->gw, in->rate_key, in->exempt);
+}
+
+/* As far as the socket and the headers tell; the process at the other end is asked about later. */
+static bool may_be_local(const struct ingress *in)
+{
+    return !in->proxied && (in->transport == WS_TCP ? in->direct : in->own_uid);
+}
+
 enum authorized authorize(struct web_call *call)
 {
     const struct route *route = call->route;
     const char *bearer = bearer_of(call);
     struct auth_policy policy;
 
-    if (!(route->flags & (ROUTE_AUTH | ROUTE_MAY_AUTH)) ||
-        (!(route->flags & ROUTE_AUTH) && !bearer))
+    if (!(route->flags & (ROUTE_AUTH | ROUTE_MAY_AUTH)))
         return AUTHORIZED;
     auth_policy_read(call->gw->config, &policy);
     int64_t wait = policy.mode == AUTH_NONE
                        ? 0
                        : limit_auth_wait(call->gw, call->ingress.rate_key, call->ingress.exempt);
+    if (!(route->flags & ROUTE_AUTH)) {
+        may_authorize(call, &policy, bearer, wait > 0);
+        return AUTHORIZED;
+    }
     if (wait > 0) {
         refuse_limited(call, wait);
         return AUTHORIZED_NOT;
     }
     enum refusal_kind kind = check(call, &policy, bearer);
+    if (kind == REFUSAL_NONE && policy.mode == AUTH_NONE && !may_be_local(&call->ingress))
+        kind = REFUSAL_NOT_LOCAL;
     if (kind != REFUSAL_NONE) {
         refuse_guess(call, kind);
         return AUTHORIZED_NOT;

@@ -40,7 +40,13 @@ struct web_calls {
     struct gateway *gw;
     struct web_call *first; /* the newest */
     size_t count, held;
+    struct probe *probe;
 };
+
+struct probe **web_probe(struct gateway *gw)
+{
+    return &gw->web_calls->probe;
+}
 
 struct web_calls *web_calls_new(struct gateway *gw)
 {
@@ -59,6 +65,7 @@ struct web_calls *web_calls_free(struct web_calls *calls)
         struct web_call *call = calls->first;
         web_cut(call);
     }
+    probe_free(calls->probe);
     return mem_free(calls);
 }
 
@@ -72,6 +79,8 @@ static void unhold(struct web_call *call)
 void web_call_free(struct web_call *call)
 {
     CHECK(call, WEB_CALL_MAGIC);
+    if (call->release)
+        call->release(call);
     unhold(call);
     op_drop(&call->op);
     *call->link = call->next;
@@ -301,10 +310,6 @@ void http_route(void *arg, struct http_exchange *x)
         return;
     }
     const struct ingress *in = &call->ingress;
-    if (in->proxied || !(in->transport == WS_TCP ? in->direct : in->own_uid)) {
-        authorize_refuse(call);
-        return;
-    }
     op_init(&call->op, gw->loop, on_located, 0);
     local_ask(conns_local_gate(gw), &call->op,
               &(struct local_question){

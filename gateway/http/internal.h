@@ -14,7 +14,12 @@ enum authorized authorize(struct web_call *call);
 /* 401. */
 void authorize_refuse(struct web_call *call);
 
+/* probe.c */
+struct probe;
+struct probe *probe_free(struct probe *probe);
+
 /* http.c */
+struct probe **web_probe(struct gateway *gw); /* where it is kept; NULL until the first */
 /* Answer with 401 in so many ms; the oldest that waits makes room. */
 void web_call_hold(struct web_call *call, int64_t ms);
 void web_call_free(struct web_call *call);

@@ -27,7 +27,7 @@ static char *all_headers(const char *headers)
     if (headers)
         buf_add_str(&b, headers);
     char *text = buf_take(&b);
-    return fails(text) ? mem_string(safe_headers) : text;
+    return fails(text != NULL) ? mem_string(safe_headers) : text;
 }
 
 void web_reply(struct web_call *call, int status, const char *content_type, const char *headers,

@@ -20,7 +20,7 @@ enum route_flags {
     ROUTE_PREFIX = 1,   /* the path and everything below it; "/" is everything */
     ROUTE_AUTH = 2,     /* Authorization: Bearer, checked by the authorizer of `connect` */
     ROUTE_DEVICE = 4,   /* with AUTH: a paired device's operator token will do as well */
-    ROUTE_MAY_AUTH = 8, /* a Bearer is not asked for; one that is there must be right */
+    ROUTE_MAY_AUTH = 8, /* nobody is refused; auth_method tells who showed a right Bearer */
     ROUTE_PAGE = 32,    /* the path stands below gateway.controlUi.basePath (pages.h) */
     ROUTE_API = 16,     /* errors that come before the handler are {"error":{message,type}} */
 };
@@ -37,6 +37,9 @@ struct route {
 
 /* When a row counts. */
 bool route_always(struct gateway *gw);
+bool route_chat_on(struct gateway *gw);      /* gateway.http.endpoints.chatCompletions.enabled */
+bool route_responses_on(struct gateway *gw); /* gateway.http.endpoints.responses.enabled */
+bool route_models_on(struct gateway *gw);    /* either */
 
 #define WEB_CALL_MAGIC 0x68747470u
 
@@ -60,6 +63,7 @@ struct web_call {
         struct web_call *call); /* the client left: stop what was started. Never from inside
                                                 an web_… function */
     void (*drained)(struct web_call *call); /* a full stream has room again */
+    void (*release)(struct web_call *call); /* the call ends, however it does: frees the state */
 
     /* http.c's */
     struct http_exchange *exchange;
@@ -109,5 +113,6 @@ void web_cut(struct web_call *call);
 
 #define ROUTE(name, methods, path, flags, scope, body_max, enabled)                                \
     void route_##name(struct web_call *call);
+#define ROUTE_ALSO(name, methods, path, flags, scope, body_max, enabled)
 #include "gateway/http/routes.def"
 #undef ROUTE
