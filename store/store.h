@@ -94,6 +94,9 @@ struct store_message {
     int64_t seq, at;
 };
 void store_message_put(struct store_batch *batch, const struct store_message *message);
+/* That message was said to this run after all. */
+void store_message_adopt(struct store_batch *batch, const char *session_id, int64_t seq,
+                         const char *run_id);
 /* delete: archive false removes, true keeps under archived_at (sessions.delete, compact). Up to and
  * including through_seq. */
 void store_messages_drop(struct store_batch *batch, const char *session_id, int64_t through_seq,

@@ -9,6 +9,12 @@ void store_message_put(struct store_batch *batch, const struct store_message *me
         vt(m->run_id), vi(m->at), vt(m->message));
 }
 
+void store_message_adopt(struct store_batch *batch, const char *session_id, int64_t seq,
+                         const char *run_id)
+{
+    ADD(batch, message_adopt, vt(run_id), vt(session_id), vi(seq));
+}
+
 void store_messages_drop(struct store_batch *batch, const char *session_id, int64_t through_seq,
                          bool archive, int64_t at)
 {

@@ -35,7 +35,8 @@ struct agent_events {
 /* Borrowed for the call. */
 struct agent_request {
     const char *session_key, *session_id, *agent_id, *run_id;
-    int64_t user_seq;         /* transcript seq of the message to answer */
+    int64_t user_seq;  /* transcript seq of the message to answer, the last of them */
+    int64_t first_seq; /* the first, where several were collected into one turn; else the same */
     const char *extra_system; /* NULL: none */
     const char *provider, *model;
     bool model_chosen; /* by the session: fallbacks do not apply */

@@ -139,6 +139,12 @@ static const struct field send_policy[] = {
     F_END,
 };
 
+/* ---- messages ---- */
+static const struct field queue_mode_row[] = {
+    P_ENUM("", ONE_OF("steer", "followup", "collect", "interrupt", "queue", "steer-backlog", "steer+backlog")),
+};
+static const struct field debounce_row[] = {P_INT("", 0, 3600000)};
+
 /* ---- channels: what all have, then each one's own ---- */
 static const struct field group_rows[] = {
     P_BOOL("requireMention"), P_BOOL("enabled"), P_IDS("allowFrom", 1000), P_STR("agentId"),
@@ -212,6 +218,8 @@ const struct part_row part_rows[] = {
     PART("session.resetByType",          NONE, "reset rules by kind of chat", P_OBJECT("", reset_types)),
     PART("session.resetByChannel",       NONE, "reset rules by channel", P_MAP("", reset_row)),
     PART("session.sendPolicy",           NONE, "which sessions may send", P_OBJECT("", send_policy)),
+    PART("messages.queue.byChannel",     HOT, "queue mode by channel", P_MAP("", queue_mode_row)),
+    PART("messages.queue.debounceMsByChannel", HOT, "quiet moment by channel", P_MAP("", debounce_row)),
     PART("channels.webchat",             NONE, "WebChat",  P_OBJECT("", webchat_rows)),
     PART("channels.telegram",            NONE, "Telegram", P_OBJECT("", telegram_rows)),
     PART("channels.discord",             NONE, "Discord",  P_OBJECT("", discord_rows)),

@@ -49,7 +49,7 @@ struct patch_value {
         x(thinkingLevel) x(fastMode) x(verboseLevel) x(traceLevel) x(reasoningLevel)               \
             x(responseUsage) x(elevatedLevel) x(execHost) x(execSecurity) x(execAsk) x(execNode)   \
                 x(permissionMode) x(model) x(spawnedBy) x(sendPolicy) x(groupActivation)           \
-                    x(displayName)
+                    x(displayName) x(queueMode) x(queueDrop) x(queueDebounceMs) x(queueCap)
 
 struct sessions_patch {
     const char *key, *agent_id, *session_id;

@@ -8,7 +8,9 @@
 #include "gateway/gateway.h"
 #include "gateway/method/call.h"
 #include "gateway/session/level.h"
+#include "gateway/session/queue.h"
 #include "gateway/session/row.h"
+#include "gateway/session/turn.h"
 
 #include <string.h>
 #include <strings.h>
@@ -42,8 +44,10 @@ struct patch_row {
     size_t at;
     bool admin; /* v4: needs operator.admin; else write is enough */
     patch_check_fn *check;
-    const char *const *allowed; /* NULL-terminated */
-    const char *off;            /* this value is the same as clearing; NULL: none */
+    const char *const *allowed;               /* NULL-terminated */
+    const char *off;                          /* this value is the same as clearing; NULL: none */
+    const char *(*spelled)(const char *text); /* how it is kept; NULL: as given or in the list */
+    int64_t low, high;                        /* of a number */
 };
 
 static int patch_invalid(const struct patch_row *row, struct fault *fault)
@@ -69,6 +73,29 @@ static int check_allowed(const struct patch_row *row, struct gateway *gw,
             return 0;
     }
     return patch_invalid(row, fault);
+}
+
+static int check_spelled(const struct patch_row *row, struct gateway *gw,
+                         const struct session *session, const struct json *value,
+                         struct fault *fault)
+{
+    (void)gw;
+    (void)session;
+    return row->spelled(json_string(value, "")) ? 0 : patch_invalid(row, fault);
+}
+
+static int check_number(const struct patch_row *row, struct gateway *gw,
+                        const struct session *session, const struct json *value,
+                        struct fault *fault)
+{
+    int64_t number = json_integer(value, row->low - 1);
+
+    (void)gw;
+    (void)session;
+    if (number >= row->low && number <= row->high)
+        return 0;
+    return fault_set(fault, -ERR_INVALID, "invalid %s (use a number from %lld to %lld)", row->name,
+                     (long long)row->low, (long long)row->high);
 }
 
 static int check_text(const struct patch_row *row, struct gateway *gw,
@@ -189,6 +216,10 @@ static const struct patch_row patch_rows[] = {
     {AT(execNode), .check = check_text, .admin = true},
     {AT(spawnedBy), .check = check_spawned_by, .admin = true},
     {AT(sendPolicy), .check = check_allowed, .allowed = policies, .admin = true},
+    {AT(queueMode), .check = check_spelled, .allowed = queue_modes, .spelled = queue_mode_spelled},
+    {AT(queueDrop), .check = check_spelled, .allowed = queue_drops, .spelled = queue_drop_spelled},
+    {AT(queueDebounceMs), .check = check_number, .low = 0, .high = QUEUE_DEBOUNCE_MAX_MS},
+    {AT(queueCap), .check = check_number, .low = 1, .high = TURN_QUEUE_MAX},
     {AT(groupActivation), .check = check_allowed, .allowed = activations, .admin = true},
 };
 
@@ -267,6 +298,8 @@ static void patch_set(struct gateway *gw, struct session *session, const struct 
         json_remove(session->entry, row->name);
         return;
     }
+    if (row->spelled)
+        text = row->spelled(text);
     for (size_t i = 0; row->allowed && text && row->allowed[i]; i++) {
         if (strcasecmp(text, row->allowed[i]) == 0)
             text = row->allowed[i]; /* as the table spells it */

@@ -212,6 +212,7 @@ void turn_run(struct turn *turn)
             .agent_id = turn->agent_id,
             .run_id = turn->run_id,
             .user_seq = turn->user_seq,
+            .first_seq = turn->first_seq,
             .extra_system = turn->extra_system,
             .provider = turn->model.provider,
             .model = turn->model.model,

@@ -57,7 +57,7 @@ static void turn_put_session(struct turn *turn, struct session *session, struct 
     row_emit_changed(turn->gw, batch, session, told, told ? NULL : turn_phase(turn), turn->run_id);
 }
 
-static void turn_put_outcome(struct turn *turn, struct store_batch *batch)
+void turn_put_outcome(struct turn *turn, struct store_batch *batch)
 {
     CLEAN(mem_free) char *key = turn_outcome_key(turn->method, turn->run_id);
     CLEAN(mem_free) char *text = outcome_ended(turn);
@@ -95,6 +95,7 @@ void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason, 
     }
     turn_put_outcome(turn, batch);
     stream_ended(turn, batch);
+    riders_end(turn, batch);
     lane_check(gw->turns, turn->lane);
     op_init(&turn->commit, gw->loop, turn_on_finished, 0);
     store_commit(batch, &turn->commit);
@@ -116,7 +117,16 @@ static void turn_unstored(struct turn *turn, const char *why)
     text = outcome_ended(turn);
     json_free(turn->outcome);
     turn->outcome = json_parse(text, strlen(text), NULL);
-    stream_unstored(turn, turn->error);
+    stream_unstored(turn);
+    riders_unstored(turn);
+}
+
+void turn_tell_ended(struct turn *turn, const char *text)
+{
+    waiters_run_ended(turn->gw->turns, turn->run_id, turn->outcome);
+    if (turn->events.ended)
+        turn->events.ended(turn->arg, turn->outcome, text);
+    turn->events.ended = NULL;
 }
 
 static void turn_on_finished(struct op *op, int result)
@@ -128,10 +138,8 @@ static void turn_on_finished(struct op *op, int result)
     if (result < 0)
         turn_unstored(turn, op->fault.text[0] ? op->fault.text : err_text(result));
     turn->state = TURN_ENDED;
-    waiters_run_ended(turns, turn->run_id, turn->outcome);
-    if (turn->events.ended)
-        turn->events.ended(turn->arg, turn->outcome, turn->text.length ? turn->text.data : "");
-    turn->events.ended = NULL;
+    turn_tell_ended(turn, turn->text.length ? turn->text.data : "");
+    riders_tell(turn);
     if (turn->run)
         return; /* cancelled: its end() comes, and the lane waits for it */
     if (turn->started_at)

@@ -11,8 +11,8 @@
 #define TURN_MAGIC 0x7475726eu
 
 /* ACCEPTING: its first batch is with the store. QUEUED: acknowledged, waits in its lane. RUNNING: it
- * answers. ENDING: its last batch is with the store. ENDED: waits for its agent to let go. */
-enum turn_state { TURN_ACCEPTING, TURN_QUEUED, TURN_RUNNING, TURN_ENDING, TURN_ENDED };
+ * answers. JOINED: another turn answers it too. ENDING: its last batch is with the store. ENDED: waits for its agent to let go. */
+enum turn_state { TURN_ACCEPTING, TURN_QUEUED, TURN_RUNNING, TURN_JOINED, TURN_ENDING, TURN_ENDED };
 enum turn_end { TURN_OK, TURN_ERROR, TURN_ABORTED };
 
 struct lane;
@@ -25,7 +25,14 @@ struct turn {
     enum turn_state state;
     char *run_id, *session_key, *caller_key, *agent_id, *extra_system;
     char session_id[SESSION_ID_MAX + 1];
-    int64_t user_seq;
+    int64_t user_seq;             /* of the message to answer, the last of them */
+    int64_t first_seq;            /* the first, where several were collected */
+    char *text_in, *images_in;    /* the message, until it has its place (queue.c) */
+    bool collects;                /* waits to be answered together with others */
+    int64_t arrived_at, ready_at; /* loop_now(); it is held back until ready_at */
+    struct turn *host;            /* the turn that answers it; NULL: itself */
+    struct turn *riders;          /* those that this one answers too, by ->next */
+    unsigned rider_count;
     const struct command *command; /* the message is one (command.h); NULL: it is for the agent */
     char *rest, *images; /* a message that is stored when the turn starts; NULL: it is stored */
     struct op renew;     /* the batch that does so */
@@ -89,6 +96,18 @@ void turn_run(struct turn *turn);
 /* Works once per turn: later ends are not heard. stop_reason is static text. */
 void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason, const char *error);
 
+/* Outcome and end of the turn's row. */
+void turn_put_outcome(struct turn *turn, struct store_batch *batch);
+void turn_tell_ended(struct turn *turn, const char *text); /* who waits, who asked */
+
+/* join.c */
+bool turn_has_room(const struct turn *host, const struct turn *rider);
+void turn_join(struct turn *rider, struct turn *host); /* out of its lane; host waits or runs */
+void turn_unjoin(struct turn *turn);                   /* it is being freed */
+void riders_end(struct turn *host, struct store_batch *batch);
+void riders_unstored(struct turn *host);
+void riders_tell(struct turn *host); /* and frees them */
+
 /* record.c: what a run leaves in the transcript. Into the batch; the session's row is the caller's. */
 void record_message(struct turn *turn, const struct agent_message *message);
 void record_answer(struct turn *turn, struct session *session, struct store_batch *batch);
@@ -120,8 +139,10 @@ struct bytes *stream_take(struct buf *b) MUSTCHECK;
 bool stream_two_keys(const struct turn *turn);
 void stream_chat_delta(struct turn *turn);
 void stream_ended(struct turn *turn, struct store_batch *batch);
+/* The chat event alone; batch NULL: outside the log. */
+void stream_chat_ended(struct turn *turn, struct store_batch *batch);
 /* The end could not be stored: told all the same, outside the log. */
-void stream_unstored(struct turn *turn, const char *error);
+void stream_unstored(struct turn *turn);
 /* The chat event of a message that no run made (chat.inject). */
 void stream_injected(struct gateway *gw, struct store_batch *batch, const struct session *session,
                      const char *message_id, const char *message);

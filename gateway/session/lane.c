@@ -15,6 +15,8 @@ struct lane {
     unsigned count;
     struct lane *next_ready;
     bool ready;
+    struct turns *turns;
+    struct timer quiet; /* its first turn is held back until then */
 };
 
 struct lane *lane_find(struct turns *turns, const char *session_key)
@@ -52,6 +54,7 @@ int lane_join(struct turns *turns, struct turn *turn, struct fault *reterr_fault
                          "%d turns are waiting on this gateway; try again in a moment", TURNS_MAX);
     if (!lane) {
         lane = NEW(struct lane);
+        lane->turns = turns;
         lane->key = mem_string(turn->session_key);
         index_put(&turns->lanes, &lane->node, lane->key);
     }
@@ -77,11 +80,33 @@ static void lane_unready(struct turns *turns, struct lane *lane)
     lane->next_ready = NULL;
 }
 
+static void lane_on_quiet(void *arg)
+{
+    struct lane *lane = arg;
+    struct turns *turns = lane->turns;
+
+    lane_check(turns, lane);
+    lanes_pump(turns);
+}
+
+/* True when its first turn may start now; else the timer may look again. */
+static bool lane_first_ready(struct lane *lane)
+{
+    struct loop *loop = lane->turns->gw->loop;
+    int64_t now = loop_now(loop);
+
+    timer_stop(loop, &lane->quiet);
+    if (!lane->first || lane->first->state != TURN_QUEUED)
+        return false;
+    if (lane->first->ready_at <= now)
+        return true;
+    timer_start(loop, &lane->quiet, lane->first->ready_at - now, 0, lane_on_quiet, lane);
+    return false;
+}
+
 void lane_check(struct turns *turns, struct lane *lane)
 {
-    bool ready = lane->first && lane->first->state == TURN_QUEUED;
-
-    if (!ready) {
+    if (!lane_first_ready(lane)) {
         lane_unready(turns, lane);
         return;
     }

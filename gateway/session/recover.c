@@ -52,6 +52,7 @@ static void recover_collect(void *arg, const struct store_turn *row)
     turn->kind = agent_kind_of(recovery->gw, agent);
     turn->rest = mem_string(json_string(json_get(detail, "message"), NULL));
     turn->images = mem_string(json_string(json_get(detail, "images"), NULL));
+    turn->state = json_get(detail, "joined") ? TURN_JOINED : TURN_RUNNING;
     if (json_count(json_get(detail, "calls")) > 0)
         turn->calls = json_copy(json_get(detail, "calls"));
     agent_model(recovery->gw, session, agent, &turn->model);
@@ -102,7 +103,8 @@ static void recover_end(struct turn *turn, struct store_batch *batch)
 {
     struct session *session = session_find(turn->gw, turn->session_key);
 
-    if (session) {
+    /* One that had joined another: that one's note stands for both. */
+    if (session && turn->state != TURN_JOINED) {
         recover_message(turn, session, batch);
         record_open_calls(turn, session, batch,
                           "interrupted: the gateway stopped before this tool answered; what it did "

@@ -38,12 +38,12 @@ const char *const row_texts[] = {
     NULL,
 };
 static const char *const row_numbers[] = {"inputTokens", "outputTokens", "totalTokens"};
-static const char *const row_texts_v4[] = {"icon",       "color",          "category",
-                                           "statusNote", "attention",      "createdVia",
-                                           "lastRunId",  "permissionMode", "traceLevel"};
-static const char *const row_numbers_v4[] = {"startedAt",         "endedAt",    "runtimeMs",
-                                             "lastInteractionAt", "archivedAt", "pinnedAt",
-                                             "spawnDepth"};
+static const char *const row_texts_v4[] = {
+    "icon",      "color",          "category",   "statusNote", "attention", "createdVia",
+    "lastRunId", "permissionMode", "traceLevel", "queueMode",  "queueDrop"};
+static const char *const row_numbers_v4[] = {"startedAt",         "endedAt",         "runtimeMs",
+                                             "lastInteractionAt", "archivedAt",      "pinnedAt",
+                                             "spawnDepth",        "queueDebounceMs", "queueCap"};
 static const char *const row_trees[] = {"origin", "deliveryContext"};
 
 static void row_texts_write(const struct session *s, const char *const *names, size_t count,

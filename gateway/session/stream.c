@@ -85,16 +85,21 @@ bool stream_two_keys(const struct turn *turn)
 
 static void chat_emit(struct turn *turn, struct store_batch *batch, const struct chat_event *event)
 {
+    enum event_id id = batch ? EVENT_chat : EVENT_chat_unstored;
     bool two = stream_two_keys(turn);
     CLEAN(bytes_unref) struct bytes *payload = chat_bytes(turn, turn->session_key, event);
     CLEAN(bytes_unref) struct bytes *v3 = two ? chat_bytes(turn, turn->caller_key, event) : NULL;
 
-    event_emit_in(turn->gw, batch,
-                  &(struct event){.id = EVENT_chat,
-                                  .session_key = turn->session_key,
-                                  .run_id = turn->run_id,
-                                  .payload = payload,
-                                  .payload_v3 = v3});
+    struct event out = {.id = id,
+                        .session_key = turn->session_key,
+                        .run_id = turn->run_id,
+                        .payload = payload,
+                        .payload_v3 = v3};
+
+    if (batch)
+        event_emit_in(turn->gw, batch, &out);
+    else
+        event_emit(turn->gw, &out);
 }
 
 void stream_chat_delta(struct turn *turn)
@@ -128,15 +133,13 @@ void stream_chat_delta(struct turn *turn)
                                          .replace_v3 = replace_v3});
 }
 
-void stream_ended(struct turn *turn, struct store_batch *batch)
+void stream_chat_ended(struct turn *turn, struct store_batch *batch)
 {
     static const char *const states[] = {
         [TURN_OK] = "final", [TURN_ERROR] = "error", [TURN_ABORTED] = "aborted"};
 
-    if (turn->started_at && turn->kind)
-        stream_lifecycle_ended(turn, batch);
-    else
-        turn->seq++;
+    if (turn->seq == 0)
+        turn->seq = 1;
     chat_emit(turn, batch,
               &(struct chat_event){
                   .state = states[turn->end],
@@ -148,19 +151,21 @@ void stream_ended(struct turn *turn, struct store_batch *batch)
               });
 }
 
-/* Nothing of the batch with the end happened: clients still have to hear of it, though the log cannot. */
-void stream_unstored(struct turn *turn, const char *error)
+void stream_ended(struct turn *turn, struct store_batch *batch)
 {
-    struct chat_event event = {
-        .state = "error", .stop_reason = "error", .error = error, .error_kind = "unknown"};
+    if (turn->started_at && turn->kind)
+        stream_lifecycle_ended(turn, batch);
+    else
+        turn->seq++;
+    stream_chat_ended(turn, batch);
+}
 
+/* Nothing of the batch with the end happened: clients still have to hear of it, though the log cannot. */
+void stream_unstored(struct turn *turn)
+{
+    buf_clear(&turn->text); /* none of it is kept */
     stream_lifecycle_ended(turn, NULL);
-    CLEAN(bytes_unref) struct bytes *chat = chat_bytes(turn, turn->session_key, &event);
-    CLEAN(bytes_unref) struct bytes *chat_v3 = chat_bytes(turn, turn->caller_key, &event);
-    event_emit(turn->gw, &(struct event){.id = EVENT_chat_unstored,
-                                         .session_key = turn->session_key,
-                                         .payload = chat,
-                                         .payload_v3 = chat_v3});
+    stream_chat_ended(turn, NULL);
 }
 
 void stream_injected(struct gateway *gw, struct store_batch *batch, const struct session *session,

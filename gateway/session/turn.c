@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "gateway/config/config.h"
+#include "gateway/session/queue.h"
 #include "gateway/session/row.h"
 #include "gateway/session/transcript.h"
 
@@ -60,6 +61,8 @@ static void turn_free(struct turn *turn)
     buf_done(&turn->text);
     buf_done(&turn->thought);
     mem_free(turn->thinking);
+    mem_free(turn->text_in);
+    mem_free(turn->images_in);
     mem_free(turn->run_id);
     mem_free(turn->session_key);
     mem_free(turn->caller_key);
@@ -78,7 +81,9 @@ void turn_leave(struct turn *turn)
     struct turns *turns = turn->gw->turns;
 
     index_remove(&turns->by_run, &turn->node);
-    lane_leave(turns, turn);
+    turn_unjoin(turn);
+    if (turn->lane)
+        lane_leave(turns, turn);
     turn_free(turn);
 }
 
@@ -134,6 +139,7 @@ static void turn_put_user(struct turn *turn, struct session *session, struct sto
         &(struct transcript_message){
             .role = "user", .run_id = turn->run_id, .text = text, .message = message},
         id);
+    turn->first_seq = turn->user_seq;
 }
 
 /* What recover.c needs: whose key it is, what v3 clients call the session, the message where the
@@ -149,6 +155,8 @@ void turn_put_row(const struct turn *turn, struct store_batch *batch)
         json_put(detail, "message", json_new_string(turn->rest));
     if (turn->images)
         json_put(detail, "images", json_new_string(turn->images));
+    if (turn->host)
+        json_put(detail, "joined", json_new_string(turn->host->run_id));
     if (turn->calls)
         json_put(detail, "calls", json_copy(turn->calls));
     CLEAN(mem_free) char *text = json_print(detail, false);
@@ -186,6 +194,8 @@ int turn_submit(struct gateway *gw, const struct turn_request *request,
     if (!session)
         return -ERR_FULL;
 
+    if (request->method == TURN_CHAT && queue_admit(gw, session, reterr_fault) < 0)
+        return -ERR_BUSY;
     turn = turn_new(gw, request, events, arg);
     turn->agent_id = mem_string(session->agent_id);
     memcpy(turn->session_id, session->session_id, sizeof(turn->session_id));
@@ -196,6 +206,10 @@ int turn_submit(struct gateway *gw, const struct turn_request *request,
     }
     index_put(&turns->by_run, &turn->node, turn->run_id);
 
+    if (lane_first(turn->lane) != turn) {
+        turn->text_in = mem_string(request->message);
+        turn->images_in = mem_string(request->images);
+    }
     batch = store_batch(gw->store);
     if (!turn->command && lane_resets(turn->lane))
         turn->rest = mem_string(request->message);
@@ -233,6 +247,10 @@ static void turn_on_accepted(struct op *op, int result)
     if (turn->abort_reason)
         turn_stop(turn, turn->abort_reason);
     else
+        queue_place(turn);
+    turn->text_in = mem_free(turn->text_in);
+    turn->images_in = mem_free(turn->images_in);
+    if (turn->state == TURN_QUEUED)
         lane_check(turns, turn->lane);
     lanes_pump(turns);
 }
@@ -286,6 +304,7 @@ void turn_start(struct turn *turn)
     struct session *session = session_find(turn->gw, turn->session_key);
 
     turn->state = TURN_RUNNING;
+    queue_gather(turn);
     turn->started_at = loop_wall(turn->gw->loop);
     timer_start(turn->gw->loop, &turn->timeout, turn->timeout_ms, 0, turn_on_timeout, turn);
     if (!session) {
@@ -314,23 +333,31 @@ void turn_stop(struct turn *turn, const char *reason)
         turn->kind->cancel(turn->run);
 }
 
+static size_t turn_write_stopped(const struct turn *turn, struct json_writer *w)
+{
+    if (w)
+        jw_str(w, turn->run_id);
+    for (const struct turn *rider = turn->riders; w && rider; rider = rider->next)
+        jw_str(w, rider->run_id);
+    return 1 + turn->rider_count;
+}
+
 size_t turn_abort(struct gateway *gw, const char *session_key, const char *run_id,
                   const char *reason, struct json_writer *w)
 {
-    struct turn *next;
+    struct turn *next, *one = run_id ? turn_find(gw, run_id) : NULL;
     size_t stopped = 0;
 
+    if (one && one->host) /* the answer being written is the answer to it too */
+        one = one->host;
     if (w)
         jw_array(w);
     for (struct turn *turn = lane_first(lane_find(gw->turns, session_key)); turn; turn = next) {
         next = turn->next;
-        if (turn->state >= TURN_ENDING || turn->abort_reason ||
-            (run_id && strcmp(turn->run_id, run_id) != 0))
+        if (turn->state >= TURN_ENDING || turn->abort_reason || (run_id && turn != one))
             continue;
-        if (w)
-            jw_str(w, turn->run_id);
+        stopped += turn_write_stopped(turn, w);
         turn_stop(turn, reason);
-        stopped++;
     }
     if (w)
         jw_array_end(w);

@@ -1,47 +1,7 @@
 /* What survives a stop and a crash: acknowledged messages are there exactly once, a known key is not run
  * again, a turn that was cut off is ended as interrupted and its session goes on. design.md section 8. */
+#include "tests/unit/gateway/session/crash.h"
 #include "tests/unit/gateway/session/script_model.h"
-
-#include <fcntl.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static void copy_file(const char *from_dir, const char *to_dir, const char *name)
-{
-    CLEAN(mem_free) char *from = mem_format("%s/%s", from_dir, name);
-    CLEAN(mem_free) char *to = mem_format("%s/%s", to_dir, name);
-    int in = open(from, O_RDONLY | O_CLOEXEC), out;
-    char block[65536];
-    ssize_t n;
-
-    if (in < 0)
-        return; /* no -wal: nothing to copy */
-    out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    while ((n = read(in, block, sizeof(block))) > 0)
-        require(write(out, block, (size_t)n) == n);
-    close(in);
-    close(out);
-}
-
-/* The files as a crash at this moment would leave them, in a folder of their own. */
-static char *crash_image(const char *dir, const char *name)
-{
-    char *image = mem_format("%s/%s", t_tmpdir(), name);
-
-    require(mkdir(image, 0700) == 0);
-    copy_file(dir, image, "culvert.db");
-    copy_file(dir, image, "culvert.db-wal");
-    return image;
-}
-
-static char *fresh_dir(const char *name)
-{
-    char *dir = mem_format("%s/%s", t_tmpdir(), name);
-
-    require(mkdir(dir, 0700) == 0);
-    return dir;
-}
 
 T(a_finished_run_is_known_after_a_restart)
 {

@@ -142,7 +142,7 @@ T(stop_words)
 
 T(turns_of_a_session_are_serial_and_see_one_another)
 {
-    struct rig *rig = rig_new(NULL);
+    struct rig *rig = rig_new("{messages:{queue:{mode:'followup'}}}");
     struct peer *p = peer_connect(rig, 4, SCOPES);
 
     script_reset();
@@ -194,7 +194,7 @@ T(lanes_run_side_by_side_under_the_cap)
 
 T(a_full_lane_refuses_and_recovers)
 {
-    struct rig *rig = rig_new(NULL);
+    struct rig *rig = rig_new("{messages:{queue:{mode:'followup',cap:64,drop:'new'}}}");
     struct peer *p = peer_connect(rig, 4, SCOPES);
     char run[16];
 
