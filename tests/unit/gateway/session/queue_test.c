@@ -318,6 +318,7 @@ T(a_crash_ends_what_had_joined_once)
     actor_reset();
     rig = rig_new_at(image, NULL);
     p = peer_connect(rig, 4, SCOPES);
+    chat_send(p, "other", "/status", "s1"); /* on disk behind what the start wrote */
     const char *text = peer_call(p, "chat.history", "{'sessionKey':'main'}");
     t_json(
         text,

@@ -3,10 +3,12 @@
 #include "tests/unit/gateway/session/crash.h"
 #include "tests/unit/gateway/session/script_model.h"
 
+#define IN_LINE "{messages:{queue:{mode:'followup'}}}" /* every message a turn of its own */
+
 T(a_finished_run_is_known_after_a_restart)
 {
     CLEAN(mem_free) char *dir = fresh_dir("finished");
-    struct rig *rig = rig_new_at(dir, NULL);
+    struct rig *rig = rig_new_at(dir, IN_LINE);
     struct peer *p = peer_connect(rig, 4, SCOPES);
 
     script_reset();
@@ -24,7 +26,7 @@ T(a_finished_run_is_known_after_a_restart)
     t_has(peer_response(p, "a"), "agent's answer");
     rig_free(rig);
 
-    rig = rig_new_at(dir, NULL);
+    rig = rig_new_at(dir, IN_LINE);
     p = peer_connect(rig, 4, SCOPES);
     script_reset();
     t_json(chat_send(p, "main", "hello", "k1"),
@@ -55,7 +57,7 @@ static struct peer *connect_settled(struct rig *rig)
 /* On what a stop or a crash in the middle of k1 (k2 behind it) left. */
 static void check_interrupted(const char *dir)
 {
-    struct rig *rig = rig_new_at(dir, NULL);
+    struct rig *rig = rig_new_at(dir, IN_LINE);
     struct peer *p = connect_settled(rig);
 
     script_reset();
@@ -78,7 +80,7 @@ static void check_interrupted(const char *dir)
     t_has(chat_next(p, "final"), "k3");
     rig_free(rig);
 
-    rig = rig_new_at(dir, NULL); /* interrupted once, not at every start */
+    rig = rig_new_at(dir, IN_LINE); /* interrupted once, not at every start */
     p = connect_settled(rig);
     t_json(peer_call(p, "chat.history", "{'sessionKey':'main'}"),
            "{'payload':{'totalMessages':5}}");
@@ -88,7 +90,7 @@ static void check_interrupted(const char *dir)
 T(a_turn_cut_off_by_a_stop_is_interrupted)
 {
     CLEAN(mem_free) char *dir = fresh_dir("stopped");
-    struct rig *rig = rig_new_at(dir, NULL);
+    struct rig *rig = rig_new_at(dir, IN_LINE);
     struct peer *p = peer_connect(rig, 4, SCOPES);
 
     script_reset();
@@ -105,7 +107,7 @@ T(a_crash_in_the_middle_of_a_turn_is_the_same)
 {
     CLEAN(mem_free) char *dir = fresh_dir("crashed");
     CLEAN(mem_free) char *image = NULL;
-    struct rig *rig = rig_new_at(dir, NULL);
+    struct rig *rig = rig_new_at(dir, IN_LINE);
     struct peer *p = peer_connect(rig, 4, SCOPES);
 
     script_reset();
@@ -124,7 +126,7 @@ T(an_acknowledged_message_is_in_the_image_at_once)
 {
     CLEAN(mem_free) char *dir = fresh_dir("acknowledged");
     CLEAN(mem_free) char *image = NULL;
-    struct rig *rig = rig_new_at(dir, NULL);
+    struct rig *rig = rig_new_at(dir, IN_LINE);
     struct peer *p = peer_connect(rig, 4, SCOPES);
 
     script_reset();
@@ -132,7 +134,7 @@ T(an_acknowledged_message_is_in_the_image_at_once)
     image = crash_image(dir, "acknowledged-image");
     rig_free(rig);
 
-    rig = rig_new_at(image, NULL);
+    rig = rig_new_at(image, IN_LINE);
     p = connect_settled(rig);
     t_json(peer_call(p, "chat.history", "{'sessionKey':'main'}"),
            "{'payload':{'totalMessages':2,'messages':[{'content':'precious'},{'stopReason':'error'}"
@@ -144,7 +146,7 @@ T(a_message_behind_new_is_not_lost_by_a_crash)
 {
     CLEAN(mem_free) char *dir = fresh_dir("behind");
     CLEAN(mem_free) char *image = NULL;
-    struct rig *rig = rig_new_at(dir, NULL);
+    struct rig *rig = rig_new_at(dir, IN_LINE);
     struct peer *p = peer_connect(rig, 4, SCOPES);
 
     script_reset();
@@ -155,7 +157,7 @@ T(a_message_behind_new_is_not_lost_by_a_crash)
     image = crash_image(dir, "behind-image");
     rig_free(rig);
 
-    rig = rig_new_at(image, NULL);
+    rig = rig_new_at(image, IN_LINE);
     p = connect_settled(rig);
     t_has(peer_call(p, "chat.history", "{'sessionKey':'main'}"), "precious");
     rig_free(rig);
@@ -164,7 +166,7 @@ T(a_message_behind_new_is_not_lost_by_a_crash)
 T(sessions_survive)
 {
     CLEAN(mem_free) char *dir = fresh_dir("sessions");
-    struct rig *rig = rig_new_at(dir, NULL);
+    struct rig *rig = rig_new_at(dir, IN_LINE);
     struct peer *p = peer_connect(rig, 4, SCOPES);
 
     t_has(peer_call(p, "sessions.create", "{'key':'kept','label':'Kept','model':'echo/other'}"),
@@ -175,7 +177,7 @@ T(sessions_survive)
     t_has(peer_call(p, "sessions.delete", "{'key':'gone'}"), "\"deleted\":true");
     rig_free(rig);
 
-    rig = rig_new_at(dir, NULL);
+    rig = rig_new_at(dir, IN_LINE);
     p = peer_connect(rig, 4, SCOPES);
     t_json(peer_call(p, "sessions.list", "{}"),
            "{'payload':{'count':1,'sessions':[{'key':'agent:main:kept','label':'Kept','"
