@@ -98,8 +98,9 @@ export class Connection extends Emitter {
     #open() {
         this.#clear("retry");
         this.#drop("again");
-        const { protocol, host } = location;
-        const socket = new WebSocket(`${protocol === "https:" ? "wss" : "ws"}://${host}/`);
+        // Where the page came from; a proxy may have put it below a path.
+        const { protocol, host, pathname } = location;
+        const socket = new WebSocket(`${protocol === "https:" ? "wss" : "ws"}://${host}${pathname}`);
         this.#socket = socket;
         this.#seq = 0;
         this.#become("connecting");

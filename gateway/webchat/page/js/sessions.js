@@ -70,8 +70,11 @@ export class Sessions extends Emitter {
 }
 
 export function titleOf(row, key = row?.key ?? "") {
-    return row?.label || row?.displayName || row?.derivedTitle || nameOfKey(key);
+    return row?.label || row?.displayName || withoutMarks(row?.derivedTitle) || nameOfKey(key);
 }
+
+// First words without the marks of Markdown.
+export const withoutMarks = (text = "") => text.replace(/```\S*|[`*_#>|~]+/g, " ").replace(/\s+/g, " ").trim();
 
 // "agent:main:main" → "Main chat"; "agent:ops:dashboard:<uuid>" → "New chat".
 export function nameOfKey(key) {

@@ -75,7 +75,7 @@ export function empty(name, title, ...text) {
 export function table(label, columns, rows) {
     return h("div", { class: "sheet" }, h("table", { "aria-label": label },
         h("thead", null, h("tr", null, columns.map(([title, , { wide } = {}]) => h("th", { scope: "col", class: wide ? "wide" : null }, title || h("span", { class: "unseen" }, "Actions"))))),
-        h("tbody", null, rows.map((row) => h("tr", null, columns.map(([title, content, { kind } = {}]) => h("td", { "data-title": title || null, class: kind ?? null }, content(row))))))));
+        h("tbody", null, rows.map((row) => h("tr", null, columns.map(([title, content, { kind } = {}]) => h("td", { "data-title": title || null, class: kind ?? null }, h("div", null, content(row)))))))));
 }
 
 export function section(title, ...children) {

@@ -4,7 +4,7 @@
 // It stays at the bottom while the reader is there, and where the reader is otherwise.
 import { arrange, h, icon, iconButton, replace } from "../dom.js";
 import { dayName, plural, sameDay } from "../format.js";
-import { titleOf } from "../sessions.js";
+import { titleOf, withoutMarks } from "../sessions.js";
 import { textOf } from "../conversation.js";
 import { toast } from "../toast.js";
 import { Composer } from "./composer.js";
@@ -261,7 +261,7 @@ export class Chat {
     // ---- for those who listen ----
 
     #sayEnd({ state, text, error }) {
-        const plain = text.replace(/[`*_#>|]/g, " ").replace(/\s+/g, " ").trim();
+        const plain = withoutMarks(text);
         if (state === "error") this.#said.textContent = `The answer failed: ${error ?? "unknown"}`;
         else if (state === "aborted") this.#said.textContent = "Stopped.";
         else this.#said.textContent = `${this.#agentName()}: ${plain.length > 400 ? `${plain.slice(0, 400)} … the rest is in the conversation` : plain}`;

@@ -1,7 +1,7 @@
 // The sessions, by day, with search. A row is a link; what it offers besides is in its menu.
 import { arrange, h, icon, iconButton, replace } from "../dom.js";
 import { dayName, time } from "../format.js";
-import { titleOf } from "../sessions.js";
+import { titleOf, withoutMarks } from "../sessions.js";
 import { sessionMenu } from "./session_actions.js";
 
 const SEARCH_MS = 150;
@@ -100,7 +100,7 @@ export class SessionList {
             h("a", { class: "session", href: `#/chat/${encodeURIComponent(row.key)}`, "aria-current": current ? "page" : null },
                 h("span", { class: "session-title" }, titleOf(row)),
                 time(row.updatedAt),
-                h("span", { class: "session-preview" }, row.lastMessagePreview ?? "No messages yet"),
+                h("span", { class: "session-preview" }, withoutMarks(row.lastMessagePreview) || "No messages yet"),
                 busy ? h("span", { class: "dot busy", title: "Answering" }, h("span", { class: "unseen" }, "answering"))
                     : row.unread && !current && h("span", { class: "dot good", title: "Unread" }, h("span", { class: "unseen" }, "unread"))),
             iconButton("more", `Actions for ${titleOf(row)}`, (event) => sessionMenu(this.#app, row, event.currentTarget), { small: true, "aria-haspopup": "menu" }));
