@@ -97,6 +97,17 @@ void crypto_base64url(const void *data, size_t length, char *out)
                       sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }
 
+size_t crypto_base64_size(size_t length)
+{
+    return sodium_base64_ENCODED_LEN(length, sodium_base64_VARIANT_ORIGINAL);
+}
+
+void crypto_base64(const void *data, size_t length, char *out)
+{
+    sodium_bin2base64(out, crypto_base64_size(length), data, length,
+                      sodium_base64_VARIANT_ORIGINAL);
+}
+
 /* 0 to 63, or -1: both alphabets. */
 static int base64_digit(char c)
 {

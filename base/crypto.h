@@ -29,6 +29,9 @@ void crypto_wipe(void *data, size_t length);
 /* base64url without padding. out holds at least crypto_base64url_size(length) bytes incl. NUL. */
 size_t crypto_base64url_size(size_t length);
 void crypto_base64url(const void *data, size_t length, char *out);
+/* The standard alphabet, padded: for the pictures of APIs. */
+size_t crypto_base64_size(size_t length);
+void crypto_base64(const void *data, size_t length, char *out);
 /* Accepts base64 and base64url, padded or not. Returns bytes written or -ERR_INVALID. */
 int crypto_base64_decode(const char *text, size_t text_length, void *out, size_t out_size);
 

@@ -56,6 +56,7 @@ struct tool {
 
 struct gateway *tool_call_gateway(const struct tool_call *call);
 void *tool_call_state(struct tool_call *call);
+struct tool_call *tool_call_of_state(void *state); /* the other way */
 /* Copies that live as long as the call. */
 const struct tool_request *tool_call_request(const struct tool_call *call);
 

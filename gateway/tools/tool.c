@@ -234,6 +234,15 @@ void *tool_call_state(struct tool_call *call)
     return call->state;
 }
 
+struct tool_call *tool_call_of_state(void *state)
+{
+    struct tool_call *call =
+        (struct tool_call *)(void *)((char *)state - offsetof(struct tool_call, state));
+
+    CHECK(call, TOOL_CALL_MAGIC);
+    return call;
+}
+
 const struct tool_request *tool_call_request(const struct tool_call *call)
 {
     return &call->request;
