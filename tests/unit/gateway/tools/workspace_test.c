@@ -252,7 +252,7 @@ T(a_folder_that_is_swapped_for_a_link_meanwhile)
     put(outside, "file", "safe");
     root = workspace_root(work, &fault);
     t_eq(pthread_create(&thread, NULL, swap_run, NULL), 0);
-    for (int i = 0; i < 250; i++) {
+    for (int i = 0; i < 250 || (written == 0 && i < 20000); i++) {
         struct buf b;
 
         buf_init(&b, 1 << 16);
