@@ -41,6 +41,7 @@ struct agent_request {
     const char *provider, *model;
     bool model_chosen; /* by the session: fallbacks do not apply */
     enum model_thinking thinking;
+    int64_t max_tokens; /* of each answer of the model; 0: the model's own */
     /* Tools the caller runs itself (/v1/chat/completions, /v1/responses), as in model_request.tools; NULL: none.
      * An answer that calls one ends the run with stop_reason "toolUse" and the calls in content. */
     const struct json *client_tools;

@@ -162,6 +162,7 @@ static struct agent_run *builtin_new(struct gateway *gw, const struct agent_requ
     run->extra_system = mem_string(request->extra_system);
     run->model_chosen = request->model_chosen;
     run->thinking = request->thinking;
+    run->max_tokens = request->max_tokens;
     run->client_tools = request->client_tools ? json_copy(request->client_tools) : NULL;
     run->user_seq = request->user_seq;
     run->until = loop_now(gw->loop) + request->timeout_ms;
@@ -308,6 +309,7 @@ static void builtin_ask(struct agent_run *run)
                                   .messages = run->prompt.messages,
                                   .tools = run->tools,
                                   .thinking = run->thinking,
+                                  .max_tokens = run->max_tokens,
                                   .timeout_ms = builtin_left(run),
                               },
                               &events, run);

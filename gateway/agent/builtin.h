@@ -28,6 +28,7 @@ struct agent_run {
     struct model_name model;
     bool model_chosen;
     enum model_thinking thinking;
+    int64_t max_tokens;        /* 0: the model's own */
     struct json *client_tools; /* NULL: none */
     int64_t user_seq, until;   /* until: loop_now() */
 

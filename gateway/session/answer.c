@@ -111,6 +111,8 @@ static void answer_on_message(void *arg, const struct agent_message *message)
     record_message(turn, message);
     if (strcmp(message->role, "assistant") != 0)
         return;
+    if (turn->events.message)
+        turn->events.message(turn->arg);
     turn->anew = turn->anew || turn->text.length > 0;
     buf_clear(&turn->text);
     buf_clear(&turn->thought);
@@ -216,7 +218,9 @@ void turn_run(struct turn *turn)
             .extra_system = turn->extra_system,
             .provider = turn->model.provider,
             .model = turn->model.model,
-            .model_chosen = session_text(session, "providerOverride", NULL) != NULL,
+            .model_chosen =
+                turn->model_asked || session_text(session, "providerOverride", NULL) != NULL,
+            .max_tokens = turn->max_tokens,
             .thinking = model_thinking_of(
                 turn->thinking ? turn->thinking
                                : level_of(turn->gw, session, turn->agent_id, LEVEL_THINKING)),

@@ -53,7 +53,9 @@ struct turn {
     int64_t seq; /* of its agent events; protocol.md 6.3 */
 
     struct json *client_tools; /* NULL: none */
-    char *thinking;            /* level asked with the message; NULL: as the session has it */
+    char *model_asked;         /* for this run; NULL: the session's */
+    int64_t max_tokens;
+    char *thinking; /* level asked with the message; NULL: as the session has it */
 
     const char *abort_reason; /* asked while ACCEPTING */
     enum turn_end end;

@@ -61,6 +61,7 @@ static void turn_free(struct turn *turn)
     buf_done(&turn->text);
     buf_done(&turn->thought);
     mem_free(turn->thinking);
+    mem_free(turn->model_asked);
     mem_free(turn->text_in);
     mem_free(turn->images_in);
     mem_free(turn->run_id);
@@ -119,6 +120,8 @@ static struct turn *turn_new(struct gateway *gw, const struct turn_request *requ
     turn->events = *events;
     turn->arg = arg;
     turn->thinking = mem_string(request->thinking);
+    turn->model_asked = mem_string(request->model);
+    turn->max_tokens = request->max_tokens;
     if (request->client_tools)
         turn->client_tools = json_copy(request->client_tools);
     buf_init(&turn->text, TURN_TEXT_MAX + 1);
@@ -311,7 +314,8 @@ void turn_start(struct turn *turn)
         turn_finish(turn, TURN_ERROR, "error", "the session was deleted before its turn came");
         return;
     }
-    agent_model(turn->gw, session, turn->agent_id, &turn->model);
+    if (!turn->model_asked || model_choose(turn->gw, turn->model_asked, &turn->model, NULL) < 0)
+        agent_model(turn->gw, session, turn->agent_id, &turn->model);
     if (turn->rest)
         turn_start_late(turn, session);
     else if (turn->command)

@@ -36,6 +36,8 @@ struct turn_request {
     const char *extra_system;        /* NULL: none */
     const char *thinking;            /* level for this message alone; NULL: as the session has it */
     const struct json *client_tools; /* agent.h; not kept over a restart; NULL: none */
+    const char *model;               /* "provider/model" for this run alone; NULL: the session's */
+    int64_t max_tokens;              /* of each answer of the model; 0: the model's own */
     int64_t timeout_ms;              /* < 0: as configured; 0: the longest there is */
 };
 
@@ -50,6 +52,8 @@ struct turn_events {
     /* What the agent says, as it comes; deltas of events are throttled, this is not. The caller may stop the
      * turn inside. Optional. */
     void (*text)(void *arg, const char *delta, size_t length);
+    /* A message that is not the run's last is complete: what text() says next begins another. Optional. */
+    void (*message)(void *arg);
     /* Once, after the end is on disk (or could not be). text is the answer. Optional. */
     void (*ended)(void *arg, const struct json *outcome, const char *text);
 };
