@@ -33,6 +33,9 @@ struct http_call {
      * status >= 400 (body collects, at most HTTP_ERROR_BODY_MAX). The op may be cancelled or dropped
      * and its owner freed inside; another transfer may be started inside. */
     int (*on_data)(struct http_call *call, const char *data, size_t length);
+    /* Each header line of the answer as it came, its end cut off; NULL: not wanted. It only looks: the op
+     * stays as it is. */
+    void (*on_header)(struct http_call *call, const char *line, size_t length);
     void *impl; /* the door's; NULL when idle */
 };
 
@@ -65,7 +68,8 @@ struct http_url {
 /* -ERR_INVALID for anything but http and https, control characters, a zone in an address. Any thread. */
 int http_url_parse(const char *url, struct http_url *ret);
 
-/* op must be op_init'ed (its deadline bounds the whole transfer). Everything in spec is copied. Result
+/* TLS trusts this machine's CA file, or the one that the environment's SSL_CERT_FILE names.
+ * op must be op_init'ed (its deadline bounds the whole transfer). Everything in spec is copied. Result
  * 0 for any HTTP status; negative for transport errors, with a fault for a person that names scheme,
  * host and port only (a path or query may hold a secret). */
 void http_start(struct http_client *client, struct http_call *call, const struct http_spec *spec);

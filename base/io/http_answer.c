@@ -114,6 +114,10 @@ static void transfer_on_head_line(struct transfer *t, const char *line, size_t l
     char value[128];
     long status = 0;
 
+    while (length > 0 && (line[length - 1] == '\r' || line[length - 1] == '\n'))
+        length--;
+    if (call->on_header != NULL && length > 0)
+        call->on_header(call, line, length);
     if (length >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* also after a 100 or a proxy's answer */
         call->status = 0;
         call->retry_after_ms = -1;

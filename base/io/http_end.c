@@ -36,10 +36,10 @@ static const struct http_trouble {
      "cannot connect to %s: nobody answers there; check the address and whether the server runs"},
     {CURLE_SSL_CONNECT_ERROR, -ERR_CONNECT,
      "no TLS with %s: the server does not speak it there, or no common version"},
-    {CURLE_PEER_FAILED_VERIFICATION, -ERR_CONNECT,
+    {CURLE_PEER_FAILED_VERIFICATION, -ERR_DENIED,
      "the certificate of %s is not trusted by this machine (expired, another name, or unknown "
      "issuer)"},
-    {CURLE_SSL_CACERT_BADFILE, -ERR_CONNECT,
+    {CURLE_SSL_CACERT_BADFILE, -ERR_DENIED,
      "cannot check the certificate of %s: this machine's CA file is missing (install "
      "ca-certificates)"},
     {CURLE_GOT_NOTHING, -ERR_CLOSED, "%s closed the connection without an answer"},

@@ -85,6 +85,8 @@ void transfer_set(struct transfer *t, bool direct)
     SET(HTTPHEADER, t->headers);
     SET(USERAGENT, "culvert");
     SET(NOSIGNAL, 1L);
+    if (getenv("SSL_CERT_FILE") != NULL) /* libcurl's own default hides OpenSSL's */
+        SET(CAINFO, getenv("SSL_CERT_FILE"));
     SET(CONNECTTIMEOUT_MS, (long)t->connect_ms);
     SET(WRITEFUNCTION, transfer_on_body);
     SET(WRITEDATA, t);

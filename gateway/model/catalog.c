@@ -24,7 +24,6 @@ static const struct model_ops *const model_table[] = {
 #undef MODEL
 };
 
-#define OPENAI_URL  "https://api.openai.com/v1"
 #define API_DEFAULT "openai-completions"
 
 static const struct model_ops *ops_find(const char *api)
@@ -37,6 +36,19 @@ static const struct model_ops *ops_find(const char *api)
 
 /* ---- loading ---- */
 
+static struct model_facts facts_known(const char *model)
+{
+    const struct family *family = family_of(model);
+
+    return (struct model_facts){
+        .context_window = family->context_window,
+        .max_tokens = family->max_tokens,
+        .reasoning = family->reasoning,
+        .images = family->images,
+        .style = family->style,
+    };
+}
+
 static struct model_entry *entry_add(struct model_provider *p, const char *id)
 {
     for (size_t i = 0; i < p->count; i++)
@@ -45,8 +57,22 @@ static struct model_entry *entry_add(struct model_provider *p, const char *id)
     if (p->count >= CATALOG_MODELS_MAX)
         return NULL;
     p->entries = mem_grow(p->entries, p->count + 1, sizeof *p->entries);
-    p->entries[p->count] = (struct model_entry){.id = mem_string(id), .name = mem_string(id)};
+    p->entries[p->count] = (struct model_entry){
+        .id = mem_string(id), .name = mem_string(id), .facts = facts_known(id)};
     return &p->entries[p->count++];
+}
+
+static void entry_facts(struct model_facts *facts, const struct json *node)
+{
+    const struct json *input = json_get(node, "input");
+
+    facts->context_window = json_integer(json_get(node, "contextWindow"), facts->context_window);
+    facts->max_tokens = json_integer(json_get(node, "maxTokens"), facts->max_tokens);
+    facts->reasoning = json_boolean(json_get(node, "reasoning"), facts->reasoning);
+    if (input != NULL)
+        facts->images = false;
+    json_each (kind, input)
+        facts->images |= strcmp(json_string(kind, ""), "image") == 0;
 }
 
 static void entry_price(struct model_entry *entry, const struct json *cost)
@@ -74,12 +100,9 @@ static void entry_load(struct model_provider *p, const struct json *node)
         mem_free(entry->name);
         entry->name = mem_string(name);
     }
-    entry->context_window = json_integer(json_get(node, "contextWindow"), 0);
+    entry_facts(&entry->facts, node);
     entry->max_tokens = json_integer(json_get(node, "maxTokens"), 0);
-    entry->reasoning = json_boolean(json_get(node, "reasoning"), false);
     entry_price(entry, json_get(node, "cost"));
-    json_each (kind, json_get(node, "input"))
-        entry->images |= strcmp(json_string(kind, ""), "image") == 0;
 }
 
 static struct model_provider *provider_add(struct catalog *catalog, const char *id, const char *api)
@@ -93,7 +116,7 @@ static struct model_provider *provider_add(struct catalog *catalog, const char *
     *p = (struct model_provider){.id = mem_string(id), .ops = ops_find(api)};
     if (p->ops == NULL)
         fault_set(&p->fault, -ERR_UNSUPPORTED,
-                  "models.providers.%.80s.api: \"%.80s\" is not supported yet; \"" API_DEFAULT
+                  "models.providers.%.80s.api: \"%.80s\" is not supported; \"" API_DEFAULT
                   "\" works with any server that offers Chat Completions",
                   id, api);
     return p;
@@ -127,17 +150,8 @@ static void provider_check(struct model_provider *p)
                  p->id);
 }
 
-static void provider_load(struct catalog *catalog, const char *id, const struct json *node)
+static void provider_settings(struct model_provider *p, const struct json *node)
 {
-    const char *api = strcmp(id, "echo") == 0 ? "echo" : API_DEFAULT;
-    const char *base_url = json_string(json_get(node, "baseUrl"), NULL);
-    struct model_provider *p = provider_add(catalog, id, json_string(json_get(node, "api"), api));
-
-    if (p == NULL)
-        return;
-    if (base_url == NULL && strcmp(id, "openai") == 0)
-        base_url = OPENAI_URL;
-    p->base_url = mem_string(base_url);
     p->max_tokens = json_integer(json_get(node, "maxTokens"), 0);
     p->usage_in_stream = json_boolean(json_path(node, "compat.supportsUsageInStreaming"), true);
     p->idle_ms = json_integer(json_get(node, "timeoutSeconds"), 300) * 1000;
@@ -147,9 +161,29 @@ static void provider_load(struct catalog *catalog, const char *id, const struct 
         p->headers = json_copy(json_get(node, "headers"));
     json_each (model, json_get(node, "models"))
         entry_load(p, model);
+}
+
+static struct model_provider *provider_load(struct catalog *catalog, const char *id,
+                                            const struct json *node)
+{
+    const struct vendor *vendor = vendor_find(id);
+    const char *usual = strcmp(id, "echo") == 0                 ? "echo"
+                        : vendor != NULL && vendor->api != NULL ? vendor->api
+                                                                : API_DEFAULT;
+    const char *api = json_string(json_get(node, "api"), usual);
+    const char *base_url = json_string(json_get(node, "baseUrl"), NULL);
+    struct model_provider *p = provider_add(catalog, id, api);
+
+    if (p == NULL)
+        return NULL;
+    if (base_url == NULL && vendor != NULL)
+        base_url = vendor->base_url;
+    p->base_url = mem_string(base_url);
+    provider_settings(p, node);
     if (p->fault.code == 0)
         (void)catalog_key_load(p, node);
     provider_check(p);
+    return p;
 }
 
 static struct model_provider *provider_edit(struct catalog *catalog, const char *id, size_t length)
@@ -197,9 +231,10 @@ void catalog_load(struct catalog *catalog, struct gateway *gw)
 
     *catalog = (struct catalog){0};
     json_each (node, config_node(gw->config, "models.providers"))
-        provider_load(catalog, json_key(node), node);
-    if (catalog_find(catalog, "openai") == NULL && getenv("OPENAI_API_KEY") != NULL)
-        provider_load(catalog, "openai", NULL);
+        (void)provider_load(catalog, json_key(node), node);
+    for (const struct vendor *v = vendor_next(NULL); v != NULL; v = vendor_next(v))
+        if (v->host != NULL && getenv(v->variable) != NULL && catalog_find(catalog, v->id) == NULL)
+            (void)provider_load(catalog, v->id, NULL);
     if (catalog_find(catalog, "echo") == NULL)
         (void)provider_add(catalog, "echo", "echo");
     echo = catalog_add_name(catalog, "echo/echo");
@@ -250,6 +285,28 @@ const struct model_entry *catalog_entry(const struct model_provider *provider, c
     return NULL;
 }
 
+struct model_facts catalog_facts(const struct model_provider *provider, const char *model)
+{
+    const struct model_entry *entry = catalog_entry(provider, model);
+    struct model_facts facts = entry != NULL ? entry->facts : facts_known(model);
+
+    if (entry == NULL && facts.context_window == 0)
+        facts.images = true; /* nobody knows: let the server say no */
+    return facts;
+}
+
+int64_t catalog_max_tokens(const struct model_provider *provider, const char *model,
+                           int64_t requested)
+{
+    const struct model_entry *entry = catalog_entry(provider, model);
+
+    if (requested > 0)
+        return requested;
+    if (entry != NULL && entry->max_tokens > 0)
+        return entry->max_tokens;
+    return provider->max_tokens;
+}
+
 static void entry_write(const struct model_provider *p, const struct model_entry *entry,
                         struct json_writer *w)
 {
@@ -261,13 +318,13 @@ static void entry_write(const struct model_provider *p, const struct model_entry
     jw_kbool(w, "available", p->fault.code == 0);
     if (p->fault.code == -ERR_AUTH)
         jw_kstr(w, "unavailableReason", "missing-auth");
-    if (entry->context_window > 0)
-        jw_kint(w, "contextWindow", entry->context_window);
+    if (entry->facts.context_window > 0)
+        jw_kint(w, "contextWindow", entry->facts.context_window);
     jw_kbool(w, "local", provider_is_local(p));
-    jw_kbool(w, "reasoning", entry->reasoning);
+    jw_kbool(w, "reasoning", entry->facts.reasoning);
     jw_karray(w, "input");
     jw_str(w, "text");
-    if (entry->images)
+    if (entry->facts.images)
         jw_str(w, "image");
     jw_array_end(w);
     jw_karray(w, "tags");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "gateway/model/known.h"
 
 #define CATALOG_PROVIDERS_MAX 64
 #define CATALOG_MODELS_MAX    256 /* per provider */
@@ -16,12 +17,21 @@ struct model_price {
     double input, output, cache_read, cache_write;
 };
 
+/* What a model can do: as configured, else as known of its family. */
+struct model_facts {
+    int64_t context_window, max_tokens; /* 0: not told */
+    bool reasoning, images;
+    enum thinking_style style;
+};
+
 struct model_entry {
     char *id, *name, *alias;
-    int64_t context_window, max_tokens; /* 0: not told */
+    struct model_facts facts;
+    int64_t max_tokens; /* configured; 0: not, and facts says what is possible */
     struct model_price cost;
     bool priced; /* cost is told */
-    bool reasoning, images, primary;
+    bool primary;
+    bool found; /* told by the server itself, not by the configuration */
 };
 
 struct model_provider {
@@ -34,6 +44,7 @@ struct model_provider {
     int64_t idle_ms;      /* timeoutSeconds: how long the model may be silent */
     int64_t max_tokens;   /* of models that do not tell; 0: not told */
     bool usage_in_stream; /* compat.supportsUsageInStreaming; true unless switched off */
+    bool found;           /* not configured: it answers on this machine */
     struct fault fault;   /* why it cannot be used; code 0: it can */
     struct model_entry *entries;
     size_t count;
@@ -49,6 +60,12 @@ void catalog_load(struct catalog *catalog, struct gateway *gw);
 void catalog_done(struct catalog *catalog);
 const struct model_provider *catalog_find(const struct catalog *catalog, const char *id);
 const struct model_entry *catalog_entry(const struct model_provider *provider, const char *model);
+/* Of any model, listed or not. */
+struct model_facts catalog_facts(const struct model_provider *provider, const char *model);
+/* How long an answer may be: what the request, the model and the provider say, in this order; 0: nobody
+ * says. */
+int64_t catalog_max_tokens(const struct model_provider *provider, const char *model,
+                           int64_t requested);
 void catalog_write(const struct catalog *catalog, struct json_writer *w);
 void catalog_write_auth(const struct catalog *catalog, int64_t now, struct json_writer *w);
 

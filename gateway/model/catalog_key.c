@@ -8,15 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Providers whose variable is known without configuration. */
-static const struct {
-    const char *provider, *variable;
-} usual_variables[] = {
-    {"openai", "OPENAI_API_KEY"},     {"openrouter", "OPENROUTER_API_KEY"},
-    {"groq", "GROQ_API_KEY"},         {"mistral", "MISTRAL_API_KEY"},
-    {"deepseek", "DEEPSEEK_API_KEY"}, {"together", "TOGETHER_API_KEY"},
-};
-
 static bool is_variable_name(const char *text)
 {
     if (*text == '\0' || isdigit((unsigned char)*text))
@@ -51,16 +42,13 @@ static int key_take(struct model_provider *p, const char *text, const char *vari
 int catalog_key_load(struct model_provider *p, const struct json *node)
 {
     const char *text = json_string(json_get(node, "apiKey"), NULL);
+    const struct vendor *vendor = vendor_find(p->id);
     const char *value;
 
     if (text != NULL) {
         value = is_variable_name(text) ? getenv(text) : NULL;
         return value != NULL ? key_take(p, value, text) : key_take(p, text, NULL);
     }
-    for (size_t i = 0; i < COUNT(usual_variables); i++) {
-        value = getenv(usual_variables[i].variable);
-        if (value != NULL && strcmp(usual_variables[i].provider, p->id) == 0)
-            return key_take(p, value, usual_variables[i].variable);
-    }
-    return 0;
+    value = vendor != NULL ? getenv(vendor->variable) : NULL;
+    return value != NULL ? key_take(p, value, vendor->variable) : 0;
 }

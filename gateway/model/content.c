@@ -162,8 +162,10 @@ int content_call(struct content *content, const struct content_piece *piece)
         part->id = mem_string(piece->id);
     if (part->name == NULL && has_text(piece->name) && strlen(piece->name) <= CALL_NAME_MAX)
         part->name = mem_string(piece->name);
-    if (piece->whole)
+    if (piece->whole) {
+        content->bytes -= part->text.length;
         buf_clear(&part->text);
+    }
     return piece->length > 0 ? part_grow(content, &part->text, piece->text, piece->length) : 0;
 }
 

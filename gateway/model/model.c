@@ -129,9 +129,8 @@ int model_resolve(struct gateway *gw, const char *text, struct model_name *ret,
 int64_t model_context_window(struct gateway *gw, const char *provider, const char *model)
 {
     const struct model_provider *p = catalog_find(&gw->models->catalog, provider);
-    const struct model_entry *entry = p != NULL ? catalog_entry(p, model) : NULL;
 
-    return entry != NULL ? entry->context_window : 0;
+    return p != NULL ? catalog_facts(p, model).context_window : 0;
 }
 
 static double cost_of(int64_t tokens, double per_million)

@@ -16,22 +16,26 @@ static void write_text_part(struct json_writer *w, const char *text)
     jw_object_end(w);
 }
 
-static void write_image_part(struct json_writer *w, const struct json *part)
+char *openai_image_url(const struct json *part)
 {
     const char *data = json_string(json_get(part, "data"), NULL);
     const char *type = json_string(json_get(part, "mimeType"), "image/png");
-    char *url;
 
-    if (data == NULL)
+    return data != NULL ? mem_format("data:%s;base64,%s", type, data) : NULL;
+}
+
+static void write_image_part(struct json_writer *w, const struct json *part)
+{
+    CLEAN(mem_free) char *url = openai_image_url(part);
+
+    if (url == NULL)
         return;
-    url = mem_format("data:%s;base64,%s", type, data);
     jw_object(w);
     jw_kstr(w, "type", "image_url");
     jw_kobject(w, "image_url");
     jw_kstr(w, "url", url);
     jw_object_end(w);
     jw_object_end(w);
-    mem_free(url);
 }
 
 static void write_user(struct json_writer *w, const struct json *content, bool images,
@@ -143,19 +147,29 @@ static void write_tools(struct json_writer *w, const struct json *tools)
     jw_array_end(w);
 }
 
-/* The API knows "minimal" to "high" everywhere; more is for the newest models only. */
-static const char *const openai_efforts[] = {
-    [THINKING_OFF] = NULL,        [THINKING_MINIMAL] = "minimal", [THINKING_LOW] = "low",
-    [THINKING_MEDIUM] = "medium", [THINKING_HIGH] = "high",       [THINKING_XHIGH] = "high",
-};
-
-int openai_write_request(struct buf *out, const struct model_provider *provider,
-                         const struct model_request *request, struct fault *reterr_fault)
+/* More than "high" only the newest models know. */
+const char *openai_effort(const struct model_provider *provider,
+                          const struct model_request *request)
 {
-    const struct model_entry *entry = catalog_entry(provider, request->model);
-    int64_t max_tokens = request->max_tokens > 0                  ? request->max_tokens
-                         : entry != NULL && entry->max_tokens > 0 ? entry->max_tokens
-                                                                  : provider->max_tokens;
+    static const char *const efforts[] = {
+        [THINKING_OFF] = NULL,        [THINKING_MINIMAL] = "minimal", [THINKING_LOW] = "low",
+        [THINKING_MEDIUM] = "medium", [THINKING_HIGH] = "high",       [THINKING_XHIGH] = "high",
+    };
+
+    return catalog_facts(provider, request->model).reasoning ? efforts[request->thinking] : NULL;
+}
+
+/* The old name of the limit is what compatible servers know. */
+static const char *max_tokens_name(const struct model_provider *provider)
+{
+    return strstr(provider->base_url, "//api.openai.com") != NULL ? "max_completion_tokens"
+                                                                  : "max_tokens";
+}
+
+void openai_write_request(struct buf *out, const struct model_provider *provider,
+                          const struct model_request *request)
+{
+    int64_t max_tokens = catalog_max_tokens(provider, request->model, request->max_tokens);
     CLEAN(buf_done) struct buf text;
     struct json_writer w;
 
@@ -163,26 +177,34 @@ int openai_write_request(struct buf *out, const struct model_provider *provider,
     jw_init(&w, out);
     jw_object(&w);
     jw_kstr(&w, "model", request->model);
-    write_messages(&w, request, entry == NULL || entry->images, &text);
+    write_messages(&w, request, catalog_facts(provider, request->model).images, &text);
     write_tools(&w, request->tools);
-    if (entry != NULL && entry->reasoning)
-        jw_kstr(&w, "reasoning_effort", openai_efforts[request->thinking]);
+    jw_kstr(&w, "reasoning_effort", openai_effort(provider, request));
     jw_kbool(&w, "stream", true);
     if (provider->usage_in_stream) {
         jw_kobject(&w, "stream_options");
         jw_kbool(&w, "include_usage", true);
         jw_object_end(&w);
     }
-    if (max_tokens > 0) /* the old name is what compatible servers know */
-        jw_kint(&w,
-                strstr(provider->base_url, "//api.openai.com") ? "max_completion_tokens"
-                                                               : "max_tokens",
-                max_tokens);
+    if (max_tokens > 0)
+        jw_kint(&w, max_tokens_name(provider), max_tokens);
     jw_object_end(&w);
-    if (out->bad || text.bad)
-        return fault_set(
-            reterr_fault, -ERR_TOO_LARGE,
-            "the conversation is too large to be sent to the model: start a new session "
-            "or compact this one");
-    return 0;
+    out->bad |= text.bad;
+}
+
+void openai_read_usage(const struct json *usage, const struct openai_usage_names *names,
+                       struct model_usage *ret)
+{
+    int64_t input, cached;
+
+    if (json_kind(usage) != JSON_OBJECT)
+        return;
+    input = json_integer(json_get(usage, names->input), -1);
+    cached = json_integer(json_path(usage, names->cached), 0);
+    if (cached < 0 || cached > input)
+        cached = 0;
+    ret->input = input >= 0 ? input - cached : -1;
+    ret->output = json_integer(json_get(usage, names->output), -1);
+    ret->cache_read = input >= 0 ? cached : -1;
+    ret->cache_write = input >= 0 ? 0 : -1;
 }

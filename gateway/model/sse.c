@@ -1,22 +1,24 @@
-/* The parser of server-sent events: lines end with LF, CRLF or CR; ":" lines are comments; several
- * data lines join with LF; one blank after the colon is dropped; a blank line ends the event.
+/* The parser of server-sent events: ":" lines are comments; several data lines join with LF; one blank
+ * after the colon is dropped; a blank line ends the event.
  *
- * Path: sse_feed cuts lines (without copying those that lie whole in one chunk), sse_line takes one,
- * sse_dispatch tells the event. Owns: the unfinished line and the data so far. */
+ * Path: sse_feed lets line_reader cut lines, sse_line takes one, sse_dispatch tells the event. Owns: the
+ * data so far. */
 #include "gateway/model/sse.h"
 
 #include <string.h>
 
+static int sse_line(void *arg, const char *line, size_t length);
+
 void sse_init(struct sse *sse, sse_event_fn *fn, void *arg)
 {
     *sse = (struct sse){.fn = fn, .arg = arg};
-    buf_init(&sse->line, SSE_LINE_MAX);
+    line_reader_init(&sse->lines, sse_line, sse);
     buf_init(&sse->data, SSE_LINE_MAX);
 }
 
 void sse_done(struct sse *sse)
 {
-    buf_done(&sse->line);
+    line_reader_done(&sse->lines);
     buf_done(&sse->data);
 }
 
@@ -54,13 +56,11 @@ static int sse_field(struct sse *sse, const char *name, size_t name_length, cons
     return 0; /* id and retry are for readers that reconnect; the rest is unknown */
 }
 
-static int sse_line(struct sse *sse, const char *line, size_t length)
+static int sse_line(void *arg, const char *line, size_t length)
 {
+    struct sse *sse = arg;
     const char *colon, *value;
 
-    if (!sse->begun && length >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0)
-        line += 3, length -= 3;
-    sse->begun = true;
     if (length == 0 || *line == ':')
         sse->idle += length + 1;
     if (length == 0)
@@ -76,54 +76,14 @@ static int sse_line(struct sse *sse, const char *line, size_t length)
     return sse_field(sse, line, (size_t)(colon - line), value, (size_t)(line + length - value));
 }
 
-/* The first CR or LF of a piece, or NULL. */
-static const char *line_end(const char *bytes, size_t length)
-{
-    const char *lf = memchr(bytes, '\n', length);
-    const char *cr = memchr(bytes, '\r', lf != NULL ? (size_t)(lf - bytes) : length);
-
-    return cr != NULL ? cr : lf;
-}
-
 int sse_feed(struct sse *sse, const char *bytes, size_t length)
 {
-    const char *end, *stop = bytes + length;
-    int r = 0;
-
-    while (bytes < stop && r == 0) {
-        if (sse->after_cr && *bytes == '\n') {
-            sse->after_cr = false;
-            bytes++;
-            continue;
-        }
-        sse->after_cr = false;
-        end = line_end(bytes, (size_t)(stop - bytes));
-        if (end == NULL) {
-            buf_add(&sse->line, bytes, (size_t)(stop - bytes));
-            return sse->line.bad ? -ERR_TOO_LARGE : 0;
-        }
-        if (sse->line.length == 0) {
-            r = sse_line(sse, bytes, (size_t)(end - bytes));
-        } else {
-            buf_add(&sse->line, bytes, (size_t)(end - bytes));
-            if (sse->line.bad)
-                return -ERR_TOO_LARGE;
-            r = sse_line(sse, sse->line.data, sse->line.length);
-            buf_clear(&sse->line);
-        }
-        sse->after_cr = *end == '\r';
-        bytes = end + 1;
-    }
-    return r;
+    return line_reader_feed(&sse->lines, bytes, length);
 }
 
 int sse_finish(struct sse *sse)
 {
-    int r = 0;
+    int r = line_reader_finish(&sse->lines);
 
-    if (sse->line.length > 0) {
-        r = sse_line(sse, sse->line.data, sse->line.length);
-        buf_clear(&sse->line);
-    }
     return r == 0 ? sse_dispatch(sse) : r;
 }

@@ -1,10 +1,9 @@
 /* Server-sent events: a pure parser. providers.md section 12. Bytes may be split anywhere. Any thread. */
 #pragma once
 
-#include "base/buf.h"
-#include "base/err.h"
+#include "gateway/model/line_reader.h"
 
-#define SSE_LINE_MAX (16u << 20) /* bytes of one line, and of one event's joined data */
+#define SSE_LINE_MAX LINE_MAX_BYTES /* bytes of one line, and of one event's joined data */
 
 /* One event: name is "" for the default; data is NUL terminated, its lines joined with LF. A negative
  * return ends the parsing with it; sse must not be freed inside. */
@@ -14,13 +13,11 @@ typedef int sse_event_fn(void *arg, const char *name, const char *data, size_t l
 struct sse {
     sse_event_fn *fn;
     void *arg;
-    struct buf line; /* an unfinished line */
+    struct line_reader lines;
     struct buf data; /* of the event so far */
     char name[64];
     size_t idle;   /* bytes of comments and blank lines since the last event */
     bool has_data; /* a data line was seen, maybe an empty one */
-    bool after_cr; /* an LF right now belongs to the CR before */
-    bool begun;    /* the byte order mark can no longer come */
 };
 
 void sse_init(struct sse *sse, sse_event_fn *fn, void *arg);

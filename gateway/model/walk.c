@@ -40,6 +40,21 @@ void walk_result_text(const struct walk_step *step, struct buf *out)
         buf_add_str(out, WALK_NO_RESULT);
 }
 
+/* A message of the run that is still going on does not tell its API: the shapes of the signatures do. */
+const char *walk_thought(const struct json *message, const struct json *part, const char *api,
+                         const char *model)
+{
+    const char *signature = json_string(json_get(part, "thinkingSignature"), "");
+    bool is_item = *signature == '{';
+
+    if (!part_is(part, "thinking") || *signature == '\0' ||
+        is_item != (strcmp(api, "openai-responses") == 0) ||
+        strcmp(json_string(json_get(message, "api"), api), api) != 0 ||
+        strcmp(json_string(json_get(message, "model"), model), model) != 0)
+        return NULL;
+    return signature;
+}
+
 char *call_arguments_text(const struct json *call)
 {
     const struct json *arguments = json_get(call, "arguments");

@@ -28,6 +28,7 @@ void walk_init(struct walk *walk, const struct json *messages);
 bool walk_next(struct walk *walk, struct walk_step *ret);
 
 #define WALK_NO_RESULT "no result: interrupted"
+#define UNSEEN_IMAGE   "(an image, which this model cannot see)"
 
 /* Helpers for contents: a string, or an array of parts. */
 bool part_is(const struct json *part, const char *type);
@@ -36,5 +37,9 @@ size_t content_count(const struct json *content, const char *type);
 void content_text_of(const struct json *content, struct buf *out);
 /* The text of a result, WALK_NO_RESULT for one that never came. */
 void walk_result_text(const struct walk_step *step, struct buf *out);
+/* What proves a thinking part to the model that thought it (thinkingSignature), where it may go back to:
+ * the message's own model and API. NULL: it stays here. */
+const char *walk_thought(const struct json *message, const struct json *part, const char *api,
+                         const char *model);
 /* The arguments of a toolCall as JSON text, "{}" for none. Caller owns. */
 char *call_arguments_text(const struct json *call) MUSTCHECK;

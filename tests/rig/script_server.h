@@ -17,6 +17,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,7 @@ struct script_server {
     size_t taken;
     struct script_conn *conns[SCRIPT_CONNS];
     int requests, gone; /* whole requests seen; connections the client ended first */
+    bool drip;          /* one byte at a time */
     struct buf request; /* the last whole request */
 };
 
@@ -116,7 +118,8 @@ static inline void script_pump(struct script_conn *c)
             return;
         if (c->out.length == 0)
             break;
-        n = send(c->fd, c->out.data, c->out.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = send(c->fd, c->out.data, c->server->drip ? 1 : c->out.length,
+                 MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno != EAGAIN) {
             c->server->gone++;
             script_conn_free(c);
@@ -125,6 +128,8 @@ static inline void script_pump(struct script_conn *c)
         if (n < 0)
             break;
         buf_drop(&c->out, (size_t)n);
+        if (c->server->drip && c->out.length > 0)
+            break;
     }
     watch_change(c->watch, POLLIN | (c->out.length > 0 ? POLLOUT : 0));
 }
@@ -163,6 +168,7 @@ static inline void script_on_listen(void *arg, int events)
     (void)events;
     if (fd < 0)
         return;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     c = NEW(struct script_conn);
     c->server = server;
     c->fd = fd;

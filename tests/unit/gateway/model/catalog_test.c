@@ -80,7 +80,7 @@ T(lists_and_keys)
         "groq:{baseUrl:\"http://127.0.0.1:1/v1\"},"
         "openai:{models:[{id:\"gpt\"}]},"
         "local:{baseUrl:\"http://127.0.0.1:1/v1\"},"
-        "later:{baseUrl:\"http://127.0.0.1:1\",api:\"anthropic-messages\",models:[{id:\"z\"}]}"
+        "later:{baseUrl:\"http://127.0.0.1:1\",api:\"bedrock-converse-stream\",models:[{id:\"z\"}]}"
         "}}}",
         NULL);
     list = written(rig, models_write);
