@@ -1,64 +1,64 @@
 /* Anthropic Messages, streaming. providers.md 8.1.
  *
- * Path: anthropic_request.c writes the request; stream.c brings each event to anthropic_on_event, which finds
+ * Path: anthropic_request.c writes the request; remote.c brings each event to anthropic_on_event, which finds
  * it in a table. A content block begins, grows by deltas and stops; kinds that are not known (server
  * tools, whatever comes next) are skipped whole. message_delta tells the stop reason, message_stop the
  * end. Owns: which block is skipped. */
 #include "gateway/model/anthropic_parts.h"
 
 #include "base/mem.h"
-#include "gateway/model/stream.h"
+#include "gateway/model/remote.h"
 
 #include <string.h>
 
 #define NO_BLOCK (-1)
 
 struct anthropic {
-    struct stream stream; /* first */
+    struct remote remote; /* first */
     int64_t skipped;      /* index of a block that is not for us */
 };
 
-static void anthropic_headers(struct stream *s, const struct model_provider *p)
+static void anthropic_headers(struct remote *s, const struct model_provider *p)
 {
-    stream_header(s, mem_string("anthropic-version: 2023-06-01"));
+    remote_header(s, mem_string("anthropic-version: 2023-06-01"));
     if (p->key == NULL)
         return;
     if (strncmp(p->key, "sk-ant-oat", 10) == 0) { /* of a subscription, not an API key */
-        stream_header(s, mem_format("authorization: Bearer %s", p->key));
-        stream_header(s, mem_string("anthropic-beta: oauth-2025-04-20"));
+        remote_header(s, mem_format("authorization: Bearer %s", p->key));
+        remote_header(s, mem_string("anthropic-beta: oauth-2025-04-20"));
     } else {
-        stream_header(s, mem_format("x-api-key: %s", p->key));
+        remote_header(s, mem_format("x-api-key: %s", p->key));
     }
 }
 
-static void anthropic_begin(struct stream *s)
+static void anthropic_begin(struct remote *s)
 {
-    CONTAINER(s, struct anthropic, stream)->skipped = NO_BLOCK;
+    CONTAINER(s, struct anthropic, remote)->skipped = NO_BLOCK;
 }
 
 /* ---- blocks ---- */
 
-static int block_text(struct stream *s, int64_t index, const struct json *block)
+static int block_text(struct remote *s, int64_t index, const struct json *block)
 {
     (void)index;
-    return stream_text(s, json_string(json_get(block, "text"), NULL));
+    return remote_text(s, json_string(json_get(block, "text"), NULL));
 }
 
-static int block_thinking(struct stream *s, int64_t index, const struct json *block)
+static int block_thinking(struct remote *s, int64_t index, const struct json *block)
 {
-    int r = stream_thinking(s, json_string(json_get(block, "thinking"), NULL));
+    int r = remote_thinking(s, json_string(json_get(block, "thinking"), NULL));
 
     (void)index;
-    return r < 0 ? r : stream_signature(s, json_string(json_get(block, "signature"), NULL), false);
+    return r < 0 ? r : remote_signature(s, json_string(json_get(block, "signature"), NULL), false);
 }
 
-static int block_hidden_thinking(struct stream *s, int64_t index, const struct json *block)
+static int block_hidden_thinking(struct remote *s, int64_t index, const struct json *block)
 {
     (void)index;
-    return stream_signature(s, json_string(json_get(block, "data"), NULL), true);
+    return remote_signature(s, json_string(json_get(block, "data"), NULL), true);
 }
 
-static int block_tool_use(struct stream *s, int64_t index, const struct json *block)
+static int block_tool_use(struct remote *s, int64_t index, const struct json *block)
 {
     const struct content_piece piece = {
         .index = index,
@@ -67,21 +67,21 @@ static int block_tool_use(struct stream *s, int64_t index, const struct json *bl
     };
     const struct json *input = json_get(block, "input"); /* {} when it comes in deltas */
 
-    return stream_call_json(s, piece, json_count(input) > 0 ? input : NULL);
+    return remote_call_json(s, piece, json_count(input) > 0 ? input : NULL);
 }
 
-static int delta_arguments(struct stream *s, int64_t index, const struct json *delta)
+static int delta_arguments(struct remote *s, int64_t index, const struct json *delta)
 {
     const char *text = json_string(json_get(delta, "partial_json"), "");
 
-    return stream_call(
+    return remote_call(
         s, &(struct content_piece){.index = index, .text = text, .length = strlen(text)});
 }
 
 /* Kinds of blocks and of their deltas; the members have the same names in both. */
 static const struct {
     const char *type;
-    int (*take)(struct stream *s, int64_t index, const struct json *part);
+    int (*take)(struct remote *s, int64_t index, const struct json *part);
 } anthropic_parts[] = {
     {"text", block_text},
     {"text_delta", block_text},
@@ -94,7 +94,7 @@ static const struct {
 };
 
 /* 1: not a kind we know. */
-static int anthropic_part(struct stream *s, int64_t index, const struct json *part)
+static int anthropic_part(struct remote *s, int64_t index, const struct json *part)
 {
     const char *type = json_string(json_get(part, "type"), "");
 
@@ -109,9 +109,9 @@ static int64_t index_of(const struct json *event)
     return json_integer(json_get(event, "index"), 0);
 }
 
-static int on_block_start(struct stream *s, const struct json *event)
+static int on_block_start(struct remote *s, const struct json *event)
 {
-    struct anthropic *a = CONTAINER(s, struct anthropic, stream);
+    struct anthropic *a = CONTAINER(s, struct anthropic, remote);
     int r;
 
     a->skipped = NO_BLOCK;
@@ -122,17 +122,17 @@ static int on_block_start(struct stream *s, const struct json *event)
     return r < 0 ? r : 0;
 }
 
-static int on_block_delta(struct stream *s, const struct json *event)
+static int on_block_delta(struct remote *s, const struct json *event)
 {
     int r;
 
-    if (index_of(event) == CONTAINER(s, struct anthropic, stream)->skipped)
+    if (index_of(event) == CONTAINER(s, struct anthropic, remote)->skipped)
         return 0;
     r = anthropic_part(s, index_of(event), json_get(event, "delta"));
     return r < 0 ? r : 0; /* citations and other ornaments */
 }
 
-static int on_block_stop(struct stream *s, const struct json *event)
+static int on_block_stop(struct remote *s, const struct json *event)
 {
     (void)event;
     content_break(model_run_content(s->run));
@@ -147,7 +147,7 @@ static void take_count(const struct json *usage, const char *name, int64_t *ret)
     *ret = json_integer(json_get(usage, name), *ret);
 }
 
-static void anthropic_usage(struct stream *s, const struct json *usage)
+static void anthropic_usage(struct remote *s, const struct json *usage)
 {
     struct model_usage *out = &s->outcome.usage;
 
@@ -158,26 +158,26 @@ static void anthropic_usage(struct stream *s, const struct json *usage)
 }
 
 /* The window is full: an answer that was begun is cut, a conversation that left no room is too long. */
-static int window_exceeded(struct stream *s)
+static int window_exceeded(struct remote *s)
 {
     if (model_run_content(s->run)->count > 0) {
         s->outcome.stop_reason = "length";
         return 0;
     }
-    return stream_fail(s, -ERR_TOO_LARGE, MODEL_ERROR_CONTEXT, MODEL_RETRY_NEVER,
+    return remote_fail(s, -ERR_TOO_LARGE, MODEL_ERROR_CONTEXT, MODEL_RETRY_NEVER,
                        "the conversation fills the model's context window; start a new session");
 }
 
-static int refused(struct stream *s)
+static int refused(struct remote *s)
 {
-    return stream_fail(s, -ERR_DENIED, MODEL_ERROR_REFUSAL, MODEL_RETRY_NEVER,
+    return remote_fail(s, -ERR_DENIED, MODEL_ERROR_REFUSAL, MODEL_RETRY_NEVER,
                        "the model refused to answer this");
 }
 
 /* pause_turn: a server tool runs on; we offer none, so what came is a part of an answer. */
 static const struct {
     const char *told, *ours;
-    int (*special)(struct stream *s);
+    int (*special)(struct remote *s);
 } anthropic_reasons[] = {
     {"end_turn", "stop", NULL},     {"stop_sequence", "stop", NULL},
     {"tool_use", "stop", NULL},     {"max_tokens", "length", NULL},
@@ -185,7 +185,7 @@ static const struct {
     {"refusal", NULL, refused},
 };
 
-static int anthropic_reason(struct stream *s, const char *reason)
+static int anthropic_reason(struct remote *s, const char *reason)
 {
     for (size_t i = 0; reason != NULL && i < COUNT(anthropic_reasons); i++) {
         if (strcmp(anthropic_reasons[i].told, reason) != 0)
@@ -200,36 +200,36 @@ static int anthropic_reason(struct stream *s, const char *reason)
     return 0;
 }
 
-static int on_message_start(struct stream *s, const struct json *event)
+static int on_message_start(struct remote *s, const struct json *event)
 {
     anthropic_usage(s, json_path(event, "message.usage"));
     return 0;
 }
 
-static int on_message_delta(struct stream *s, const struct json *event)
+static int on_message_delta(struct remote *s, const struct json *event)
 {
     anthropic_usage(s, json_get(event, "usage"));
     return anthropic_reason(s, json_string(json_path(event, "delta.stop_reason"), NULL));
 }
 
-static int on_message_stop(struct stream *s, const struct json *event)
+static int on_message_stop(struct remote *s, const struct json *event)
 {
     (void)event;
     s->answered = true;
-    return stream_over(s);
+    return remote_over(s);
 }
 
-static int on_error(struct stream *s, const struct json *event)
+static int on_error(struct remote *s, const struct json *event)
 {
-    return stream_error(s, event);
+    return remote_error(s, event);
 }
 
 /* ping, and events that are newer than this, are nothing to us. */
-static int anthropic_on_event(struct stream *s, const char *name, const struct json *event)
+static int anthropic_on_event(struct remote *s, const char *name, const struct json *event)
 {
     static const struct {
         const char *type;
-        int (*take)(struct stream *s, const struct json *event);
+        int (*take)(struct remote *s, const struct json *event);
     } events[] = {
         {"message_start", on_message_start},
         {"content_block_start", on_block_start},
@@ -247,13 +247,13 @@ static int anthropic_on_event(struct stream *s, const char *name, const struct j
     return 0;
 }
 
-static int anthropic_on_document(struct stream *s, const struct json *answer)
+static int anthropic_on_document(struct remote *s, const struct json *answer)
 {
     int64_t index = 0;
     int r = 0;
 
     if (strcmp(json_string(json_get(answer, "type"), ""), "error") == 0)
-        return stream_error(s, answer);
+        return remote_error(s, answer);
     anthropic_usage(s, json_get(answer, "usage"));
     json_each (block, json_get(answer, "content")) {
         if (r >= 0)
@@ -263,8 +263,8 @@ static int anthropic_on_document(struct stream *s, const struct json *answer)
     return r < 0 ? r : anthropic_reason(s, json_string(json_get(answer, "stop_reason"), NULL));
 }
 
-static const struct stream_ops anthropic_stream = {
-    .framing = STREAM_EVENTS,
+static const struct remote_ops anthropic_remote = {
+    .framing = REMOTE_EVENTS,
     .path = "/v1/messages",
     .headers = anthropic_headers,
     .write = anthropic_write_request,
@@ -274,4 +274,4 @@ static const struct stream_ops anthropic_stream = {
 };
 
 const struct model_ops model_anthropic =
-    STREAM_MODEL("anthropic", "anthropic-messages", struct anthropic, anthropic_stream);
+    REMOTE_MODEL("anthropic", "anthropic-messages", struct anthropic, anthropic_remote);

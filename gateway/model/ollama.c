@@ -1,9 +1,9 @@
 /* Ollama's own API: newline-delimited JSON from /api/chat. providers.md 8.4. Where it runs and which models
  * it has is found by discover.c.
  *
- * Path: ollama_write makes the request; stream.c brings each line to ollama_on_event; the line with done
+ * Path: ollama_write makes the request; remote.c brings each line to ollama_on_event; the line with done
  * is the last. Calls come whole and, from older servers, without ids. Owns: how many calls there were. */
-#include "gateway/model/stream.h"
+#include "gateway/model/remote.h"
 
 #include "base/mem.h"
 #include "gateway/model/walk.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct ollama {
-    struct stream stream; /* first */
+    struct remote remote; /* first */
     int64_t calls;
 };
 
@@ -147,30 +147,30 @@ static void ollama_write(struct buf *out, const struct model_provider *provider,
 
 /* ---- the answer ---- */
 
-static void ollama_begin(struct stream *s)
+static void ollama_begin(struct remote *s)
 {
-    CONTAINER(s, struct ollama, stream)->calls = 0;
+    CONTAINER(s, struct ollama, remote)->calls = 0;
 }
 
-static int ollama_call(struct stream *s, const struct json *call)
+static int ollama_call(struct remote *s, const struct json *call)
 {
     const struct json *function = json_get(call, "function");
     const struct content_piece piece = {
-        .index = CONTAINER(s, struct ollama, stream)->calls++,
+        .index = CONTAINER(s, struct ollama, remote)->calls++,
         .id = json_string(json_get(call, "id"), NULL),
         .name = json_string(json_get(function, "name"), NULL),
     };
 
-    return stream_call_json(s, piece, json_get(function, "arguments"));
+    return remote_call_json(s, piece, json_get(function, "arguments"));
 }
 
-static int ollama_take(struct stream *s, const struct json *line)
+static int ollama_take(struct remote *s, const struct json *line)
 {
     const struct json *message = json_get(line, "message");
-    int r = stream_thinking(s, json_string(json_get(message, "thinking"), NULL));
+    int r = remote_thinking(s, json_string(json_get(message, "thinking"), NULL));
 
     if (r == 0)
-        r = stream_text(s, json_string(json_get(message, "content"), NULL));
+        r = remote_text(s, json_string(json_get(message, "content"), NULL));
     json_each (call, json_get(message, "tool_calls")) {
         if (r == 0)
             r = ollama_call(s, call);
@@ -178,13 +178,13 @@ static int ollama_take(struct stream *s, const struct json *line)
     return r;
 }
 
-static int ollama_on_event(struct stream *s, const char *name, const struct json *line)
+static int ollama_on_event(struct remote *s, const char *name, const struct json *line)
 {
     int r;
 
     (void)name;
     if (json_kind(json_get(line, "error")) != JSON_NULL)
-        return stream_error(s, line);
+        return remote_error(s, line);
     r = ollama_take(s, line);
     if (r < 0 || !json_boolean(json_get(line, "done"), false))
         return r;
@@ -196,11 +196,11 @@ static int ollama_on_event(struct stream *s, const char *name, const struct json
     };
     s->outcome.stop_reason =
         strcmp(json_string(json_get(line, "done_reason"), ""), "length") == 0 ? "length" : "stop";
-    return stream_over(s);
+    return remote_over(s);
 }
 
-static const struct stream_ops ollama_stream = {
-    .framing = STREAM_LINES,
+static const struct remote_ops ollama_remote = {
+    .framing = REMOTE_LINES,
     .path = "/api/chat",
     .write = ollama_write,
     .begin = ollama_begin,
@@ -208,4 +208,4 @@ static const struct stream_ops ollama_stream = {
 };
 
 const struct model_ops model_ollama =
-    STREAM_MODEL("ollama", "ollama", struct ollama, ollama_stream);
+    REMOTE_MODEL("ollama", "ollama", struct ollama, ollama_remote);

@@ -7,7 +7,7 @@
 #include "gateway/model/model.h"
 
 struct model_run;
-struct stream_ops;
+struct remote_ops;
 
 /* What the supervisor may do about a failed attempt; providers.md 8.5. */
 enum model_retry { MODEL_RETRY_NEVER, MODEL_RETRY_RATE, MODEL_RETRY_TRANSIENT };
@@ -27,7 +27,7 @@ struct model_ops {
     const char *name; /* as in models.def */
     const char *api;  /* models.providers.<id>.api */
     size_t size;
-    const struct stream_ops *stream; /* of back ends behind HTTP (stream.h), or NULL */
+    const struct remote_ops *remote; /* of back ends behind HTTP (remote.h), or NULL */
     /* Is this provider's configuration usable? No I/O. NULL: always. */
     int (*check)(const struct model_provider *provider, struct fault *reterr_fault);
     /* Keeps what it needs of provider and request, both borrowed for the call. No I/O. */

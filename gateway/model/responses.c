@@ -1,13 +1,13 @@
 /* OpenAI Responses, streaming, nothing stored there. providers.md 8.3.
  *
- * Path: responses_request.c writes the request; stream.c brings each event to responses_on_event, which
+ * Path: responses_request.c writes the request; remote.c brings each event to responses_on_event, which
  * finds it in a table. Output items grow by deltas and are told whole when they are done; one of three
  * terminal events holds usage and verdict. A reasoning item goes back as it came with the next request,
  * as the signature of its thinking. */
 #include "gateway/model/openai_parts.h"
 
 #include "base/mem.h"
-#include "gateway/model/stream.h"
+#include "gateway/model/remote.h"
 
 #include <string.h>
 
@@ -32,40 +32,40 @@ static struct content_piece call_piece(const struct json *event, const struct js
     };
 }
 
-static int call_done(struct stream *s, struct content_piece piece, const char *arguments)
+static int call_done(struct remote *s, struct content_piece piece, const char *arguments)
 {
     if (arguments == NULL)
-        return stream_call(s, &piece);
+        return remote_call(s, &piece);
     piece.text = arguments;
     piece.length = strlen(arguments);
     piece.whole = true;
-    return stream_call(s, &piece);
+    return remote_call(s, &piece);
 }
 
 /* Without its encrypted content the next request could not show it. */
-static int reasoning_done(struct stream *s, const struct json *item)
+static int reasoning_done(struct remote *s, const struct json *item)
 {
     CLEAN(mem_free) char *whole = NULL;
     int r = 0;
 
     if (text_of(item, "encrypted_content") != NULL) {
         whole = json_print(item, /* pretty= */ false);
-        r = stream_signature(s, whole, /* hidden= */ false);
+        r = remote_signature(s, whole, /* hidden= */ false);
     }
     content_break(model_run_content(s->run));
     return r;
 }
 
-static int on_item_added(struct stream *s, const struct json *event)
+static int on_item_added(struct remote *s, const struct json *event)
 {
     const struct json *item = json_get(event, "item");
     struct content_piece piece = call_piece(event, item);
 
     content_break(model_run_content(s->run));
-    return item_is(item, "function_call") ? stream_call(s, &piece) : 0;
+    return item_is(item, "function_call") ? remote_call(s, &piece) : 0;
 }
 
-static int on_item_done(struct stream *s, const struct json *event)
+static int on_item_done(struct remote *s, const struct json *event)
 {
     const struct json *item = json_get(event, "item");
 
@@ -79,33 +79,33 @@ static int on_item_done(struct stream *s, const struct json *event)
 
 /* ---- deltas ---- */
 
-static int on_text(struct stream *s, const struct json *event)
+static int on_text(struct remote *s, const struct json *event)
 {
-    return stream_text(s, text_of(event, "delta"));
+    return remote_text(s, text_of(event, "delta"));
 }
 
-static int on_thinking(struct stream *s, const struct json *event)
+static int on_thinking(struct remote *s, const struct json *event)
 {
-    return stream_thinking(s, text_of(event, "delta"));
+    return remote_thinking(s, text_of(event, "delta"));
 }
 
 /* A summary's parts are paragraphs. */
-static int on_summary_part(struct stream *s, const struct json *event)
+static int on_summary_part(struct remote *s, const struct json *event)
 {
-    return json_integer(json_get(event, "summary_index"), 0) > 0 ? stream_thinking(s, "\n\n") : 0;
+    return json_integer(json_get(event, "summary_index"), 0) > 0 ? remote_thinking(s, "\n\n") : 0;
 }
 
-static int on_arguments(struct stream *s, const struct json *event)
+static int on_arguments(struct remote *s, const struct json *event)
 {
     struct content_piece piece = call_piece(event, NULL);
     const char *delta = text_of(event, "delta");
 
     piece.text = delta;
     piece.length = delta != NULL ? strlen(delta) : 0;
-    return stream_call(s, &piece);
+    return remote_call(s, &piece);
 }
 
-static int on_arguments_done(struct stream *s, const struct json *event)
+static int on_arguments_done(struct remote *s, const struct json *event)
 {
     return call_done(s, call_piece(event, NULL), text_of(event, "arguments"));
 }
@@ -115,19 +115,19 @@ static int on_arguments_done(struct stream *s, const struct json *event)
 static const struct openai_usage_names responses_usage = {"input_tokens", "output_tokens",
                                                           "input_tokens_details.cached_tokens"};
 
-static int take_message(struct stream *s, const struct json *item)
+static int take_message(struct remote *s, const struct json *item)
 {
     int r = 0;
 
     json_each (part, json_get(item, "content")) {
         if (r == 0)
-            r = stream_text(s, text_of(part, item_is(part, "refusal") ? "refusal" : "text"));
+            r = remote_text(s, text_of(part, item_is(part, "refusal") ? "refusal" : "text"));
     }
     return r;
 }
 
 /* The items of a whole response: of a server that told them only at its end, or does not stream. */
-static int take_output(struct stream *s, const struct json *output)
+static int take_output(struct remote *s, const struct json *output)
 {
     int64_t index = 0;
     int r = 0;
@@ -146,25 +146,25 @@ static int take_output(struct stream *s, const struct json *output)
     return r;
 }
 
-static int on_incomplete(struct stream *s, const struct json *response)
+static int on_incomplete(struct remote *s, const struct json *response)
 {
     const char *reason = json_string(json_path(response, "incomplete_details.reason"), "");
 
     if (strcmp(reason, "content_filter") == 0)
-        return stream_fail(s, -ERR_DENIED, MODEL_ERROR_REFUSAL, MODEL_RETRY_NEVER,
+        return remote_fail(s, -ERR_DENIED, MODEL_ERROR_REFUSAL, MODEL_RETRY_NEVER,
                            "the provider's content filter stopped the answer");
     s->outcome.stop_reason = "length";
     return 0;
 }
 
 /* A whole response object, by its status. */
-static int take_response(struct stream *s, const struct json *response)
+static int take_response(struct remote *s, const struct json *response)
 {
     const char *status = json_string(json_get(response, "status"), "");
     int r;
 
     if (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0)
-        return stream_error(s, response);
+        return remote_error(s, response);
     openai_read_usage(json_get(response, "usage"), &responses_usage, &s->outcome.usage);
     if (model_run_content(s->run)->count == 0) {
         r = take_output(s, json_get(response, "output"));
@@ -177,23 +177,23 @@ static int take_response(struct stream *s, const struct json *response)
     return 0;
 }
 
-static int on_terminal(struct stream *s, const struct json *event)
+static int on_terminal(struct remote *s, const struct json *event)
 {
     int r = take_response(s, json_get(event, "response"));
 
-    return r < 0 ? r : stream_over(s);
+    return r < 0 ? r : remote_over(s);
 }
 
-static int on_error(struct stream *s, const struct json *event)
+static int on_error(struct remote *s, const struct json *event)
 {
-    return stream_error(s, event);
+    return remote_error(s, event);
 }
 
-static int responses_on_event(struct stream *s, const char *name, const struct json *event)
+static int responses_on_event(struct remote *s, const char *name, const struct json *event)
 {
     static const struct {
         const char *type;
-        int (*take)(struct stream *s, const struct json *event);
+        int (*take)(struct remote *s, const struct json *event);
     } events[] = {
         {"response.output_text.delta", on_text},
         {"response.refusal.delta", on_text},
@@ -217,15 +217,15 @@ static int responses_on_event(struct stream *s, const char *name, const struct j
     return 0;
 }
 
-static int responses_on_document(struct stream *s, const struct json *answer)
+static int responses_on_document(struct remote *s, const struct json *answer)
 {
     if (json_kind(json_get(answer, "error")) != JSON_NULL)
-        return stream_error(s, answer);
+        return remote_error(s, answer);
     return json_kind(json_get(answer, "output")) == JSON_ARRAY ? take_response(s, answer) : 0;
 }
 
-static const struct stream_ops responses_stream = {
-    .framing = STREAM_EVENTS,
+static const struct remote_ops responses_remote = {
+    .framing = REMOTE_EVENTS,
     .path = "/responses",
     .write = responses_write_request,
     .event = responses_on_event,
@@ -233,4 +233,4 @@ static const struct stream_ops responses_stream = {
 };
 
 const struct model_ops model_responses =
-    STREAM_MODEL("responses", "openai-responses", struct stream, responses_stream);
+    REMOTE_MODEL("responses", "openai-responses", struct remote, responses_remote);

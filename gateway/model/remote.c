@@ -1,13 +1,13 @@
 /* The skeleton of back ends behind HTTP.
  *
- * Path: stream_init makes address, headers and body once; stream_start begins an attempt; stream_on_data
- * takes the answer as events or lines (stream_on_event, stream_on_line: each is parsed and given to the
- * back end) or, from servers that do not stream, as one JSON document; stream_on_done judges how it
+ * Path: remote_init makes address, headers and body once; remote_start begins an attempt; remote_on_data
+ * takes the answer as events or lines (remote_on_event, remote_on_line: each is parsed and given to the
+ * back end) or, from servers that do not stream, as one JSON document; remote_on_done judges how it
  * ended. Compatible servers omit terminal events, usage or the content type: an answer is whole when the
  * back end set a stop reason, a stream without one was cut.
  *
  * Owns: the request's texts, one transfer, the parsers. */
-#include "gateway/model/stream.h"
+#include "gateway/model/remote.h"
 
 #include "base/mem.h"
 #include "gateway/gateway.h"
@@ -22,15 +22,15 @@
 #define IDLE_MAX   (1u << 20)  /* comments and blank lines without an event */
 #define LINGER_MS  5000        /* after the answer was whole: for usage and the server's end */
 
-static int stream_on_data(struct http_call *call, const char *data, size_t length);
-static void stream_on_header(struct http_call *call, const char *line, size_t length);
-static int stream_on_event(void *arg, const char *name, const char *data, size_t length);
-static int stream_on_line(void *arg, const char *line, size_t length);
-static void stream_on_done(struct op *op, int result);
+static int remote_on_data(struct http_call *call, const char *data, size_t length);
+static void remote_on_header(struct http_call *call, const char *line, size_t length);
+static int remote_on_event(void *arg, const char *name, const char *data, size_t length);
+static int remote_on_line(void *arg, const char *line, size_t length);
+static void remote_on_done(struct op *op, int result);
 
 /* ---- configuration ---- */
 
-int stream_check(const struct model_provider *p, struct fault *reterr_fault)
+int remote_check(const struct model_provider *p, struct fault *reterr_fault)
 {
     const struct vendor *vendor;
 
@@ -38,7 +38,7 @@ int stream_check(const struct model_provider *p, struct fault *reterr_fault)
         return fault_set(reterr_fault, -ERR_INVALID,
                          "models.providers.%.80s.baseUrl is missing: the address of the server, "
                          "before \"%s\"",
-                         p->id, p->ops->stream->path);
+                         p->id, p->ops->remote->path);
     if (strncasecmp(p->base_url, "http://", 7) != 0 && strncasecmp(p->base_url, "https://", 8) != 0)
         return fault_set(reterr_fault, -ERR_INVALID,
                          "models.providers.%.80s.baseUrl must begin with http:// or https://",
@@ -53,30 +53,30 @@ int stream_check(const struct model_provider *p, struct fault *reterr_fault)
 
 /* ---- life ---- */
 
-void stream_header(struct stream *s, char *header)
+void remote_header(struct remote *s, char *header)
 {
-    if (s->header_count < STREAM_HEADERS_MAX)
+    if (s->header_count < REMOTE_HEADERS_MAX)
         s->headers[s->header_count++] = header;
     else
         mem_wipe_free(header, strlen(header));
 }
 
-static void stream_set_headers(struct stream *s, const struct model_provider *p)
+static void remote_set_headers(struct remote *s, const struct model_provider *p)
 {
-    stream_header(s, mem_string("content-type: application/json"));
-    stream_header(s, mem_string(s->ops->framing == STREAM_EVENTS ? "accept: text/event-stream"
+    remote_header(s, mem_string("content-type: application/json"));
+    remote_header(s, mem_string(s->ops->framing == REMOTE_EVENTS ? "accept: text/event-stream"
                                                                  : "accept: application/x-ndjson"));
     if (s->ops->headers != NULL)
         s->ops->headers(s, p);
     else if (p->key != NULL)
-        stream_header(s, mem_format("authorization: Bearer %s", p->key));
+        remote_header(s, mem_format("authorization: Bearer %s", p->key));
     json_each (header, p->headers)
         if (json_kind(header) == JSON_STRING)
-            stream_header(s, mem_format("%s: %s", json_key(header), json_string(header, "")));
+            remote_header(s, mem_format("%s: %s", json_key(header), json_string(header, "")));
 }
 
 /* baseUrl may or may not end with the version the path begins with; Ollama's own API has none. */
-static char *stream_url(const char *base, const char *path)
+static char *remote_url(const char *base, const char *path)
 {
     size_t length = strlen(base);
 
@@ -91,34 +91,34 @@ static char *stream_url(const char *base, const char *path)
     return mem_format("%.*s%s", (int)length, base, path);
 }
 
-static void stream_parsers_init(struct stream *s)
+static void remote_parsers_init(struct remote *s)
 {
-    sse_init(&s->sse, stream_on_event, s);
-    line_reader_init(&s->lines, stream_on_line, s);
+    sse_init(&s->sse, remote_on_event, s);
+    line_reader_init(&s->lines, remote_on_line, s);
     buf_init(&s->document, JSON_MAX);
 }
 
-static void stream_parsers_done(struct stream *s)
+static void remote_parsers_done(struct remote *s)
 {
     sse_done(&s->sse);
     line_reader_done(&s->lines);
     buf_done(&s->document);
 }
 
-int stream_init(struct model_run *run, const struct model_provider *p,
+int remote_init(struct model_run *run, const struct model_provider *p,
                 const struct model_request *request, struct fault *reterr_fault)
 {
-    struct stream *s = model_run_state(run);
+    struct remote *s = model_run_state(run);
 
     s->run = run;
-    s->ops = p->ops->stream;
+    s->ops = p->ops->remote;
     s->provider = mem_string(p->id);
     s->key = mem_string(p->key);
     s->idle_ms = p->idle_ms;
-    s->url = stream_url(p->base_url, s->ops->path);
-    stream_set_headers(s, p);
-    stream_parsers_init(s);
-    buf_init(&s->body, STREAM_BODY_MAX);
+    s->url = remote_url(p->base_url, s->ops->path);
+    remote_set_headers(s, p);
+    remote_parsers_init(s);
+    buf_init(&s->body, REMOTE_BODY_MAX);
     s->ops->write(&s->body, p, request);
     if (s->body.bad)
         return fault_set(reterr_fault, -ERR_TOO_LARGE,
@@ -127,21 +127,21 @@ int stream_init(struct model_run *run, const struct model_provider *p,
     return 0;
 }
 
-void stream_close(struct model_run *run)
+void remote_close(struct model_run *run)
 {
-    struct stream *s = model_run_state(run);
+    struct remote *s = model_run_state(run);
 
     op_drop(&s->call.op);
     timer_stop(model_run_gateway(run)->loop, &s->linger);
 }
 
-void stream_fini(struct model_run *run)
+void remote_fini(struct model_run *run)
 {
-    struct stream *s = model_run_state(run);
+    struct remote *s = model_run_state(run);
 
     if (s->run == NULL)
         return;
-    stream_close(run);
+    remote_close(run);
     if (s->ops->fini != NULL)
         s->ops->fini(s);
     for (size_t i = 0; i < s->header_count; i++)
@@ -152,14 +152,14 @@ void stream_fini(struct model_run *run)
     mem_free(s->url);
     buf_done(&s->body);
     buf_done(&s->call.body);
-    stream_parsers_done(s);
+    remote_parsers_done(s);
 }
 
 /* ---- an attempt ---- */
 
-void stream_start(struct model_run *run)
+void remote_start(struct model_run *run)
 {
-    struct stream *s = model_run_state(run);
+    struct remote *s = model_run_state(run);
     struct gateway *gw = model_run_gateway(run);
     struct http_spec spec = {
         .method = "POST",
@@ -171,22 +171,22 @@ void stream_start(struct model_run *run)
         .body_max = ANSWER_MAX,
     };
 
-    s->mode = STREAM_MODE_SNIFF;
+    s->mode = REMOTE_MODE_SNIFF;
     s->blanks = 0;
     s->answered = s->over = s->ending = false;
     s->pacing = (struct pacing){0};
     s->outcome = model_outcome_none();
-    stream_parsers_done(s);
-    stream_parsers_init(s);
+    remote_parsers_done(s);
+    remote_parsers_init(s);
     if (s->ops->begin != NULL)
         s->ops->begin(s);
-    s->call.on_data = stream_on_data;
-    s->call.on_header = stream_on_header;
-    op_init(&s->call.op, gw->loop, stream_on_done, /* deadline_ms= */ 0); /* run.c has one */
+    s->call.on_data = remote_on_data;
+    s->call.on_header = remote_on_header;
+    op_init(&s->call.op, gw->loop, remote_on_done, /* deadline_ms= */ 0); /* run.c has one */
     http_start(gw->http, &s->call, &spec);
 }
 
-int stream_fail(struct stream *s, int error, enum model_error_kind kind, enum model_retry retry,
+int remote_fail(struct remote *s, int error, enum model_error_kind kind, enum model_retry retry,
                 const char *text)
 {
     s->outcome.error_kind = kind;
@@ -194,18 +194,18 @@ int stream_fail(struct stream *s, int error, enum model_error_kind kind, enum mo
     return fault_set(&s->outcome.fault, error, "%.80s: %s", s->provider, text);
 }
 
-static int stream_invalid(struct stream *s, const char *text)
+static int remote_invalid(struct remote *s, const char *text)
 {
-    return stream_fail(s, -ERR_INVALID, MODEL_ERROR_UNKNOWN, MODEL_RETRY_NEVER, text);
+    return remote_fail(s, -ERR_INVALID, MODEL_ERROR_UNKNOWN, MODEL_RETRY_NEVER, text);
 }
 
-int stream_error(struct stream *s, const struct json *error)
+int remote_error(struct remote *s, const struct json *error)
 {
     trouble_read(s->provider, /* status= */ 0, error, s->key, &s->outcome);
     return s->outcome.fault.code;
 }
 
-int stream_over(struct stream *s)
+int remote_over(struct remote *s)
 {
     s->over = true;
     return -ERR_CLOSED;
@@ -213,37 +213,37 @@ int stream_over(struct stream *s)
 
 /* ---- for back ends: the answer grows ---- */
 
-static int stream_grown(struct stream *s, int r)
+static int remote_grown(struct remote *s, int r)
 {
     if (r == -ERR_TOO_LARGE && s->outcome.fault.code == 0)
-        stream_fail(s, r, MODEL_ERROR_UNKNOWN, MODEL_RETRY_NEVER, "the answer is too long");
+        remote_fail(s, r, MODEL_ERROR_UNKNOWN, MODEL_RETRY_NEVER, "the answer is too long");
     return r;
 }
 
-int stream_text(struct stream *s, const char *text)
+int remote_text(struct remote *s, const char *text)
 {
-    return text != NULL ? stream_grown(s, model_run_text(s->run, text, strlen(text))) : 0;
+    return text != NULL ? remote_grown(s, model_run_text(s->run, text, strlen(text))) : 0;
 }
 
-int stream_thinking(struct stream *s, const char *text)
+int remote_thinking(struct remote *s, const char *text)
 {
-    return text != NULL ? stream_grown(s, model_run_thinking(s->run, text, strlen(text))) : 0;
+    return text != NULL ? remote_grown(s, model_run_thinking(s->run, text, strlen(text))) : 0;
 }
 
-int stream_signature(struct stream *s, const char *text, bool hidden)
+int remote_signature(struct remote *s, const char *text, bool hidden)
 {
     if (text == NULL || *text == '\0')
         return 0;
-    return stream_grown(s,
+    return remote_grown(s,
                         content_signature(model_run_content(s->run), text, strlen(text), hidden));
 }
 
-int stream_call(struct stream *s, const struct content_piece *piece)
+int remote_call(struct remote *s, const struct content_piece *piece)
 {
-    return stream_grown(s, content_call(model_run_content(s->run), piece));
+    return remote_grown(s, content_call(model_run_content(s->run), piece));
 }
 
-int stream_call_json(struct stream *s, struct content_piece piece, const struct json *arguments)
+int remote_call_json(struct remote *s, struct content_piece piece, const struct json *arguments)
 {
     CLEAN(mem_free) char *printed = NULL;
 
@@ -252,14 +252,14 @@ int stream_call_json(struct stream *s, struct content_piece piece, const struct 
         printed = json_print(arguments, /* pretty= */ false);
     piece.text = piece.whole ? printed : json_string(arguments, "");
     piece.length = strlen(piece.text);
-    return stream_call(s, &piece);
+    return remote_call(s, &piece);
 }
 
 /* ---- what comes in ---- */
 
-static void stream_on_header(struct http_call *call, const char *line, size_t length)
+static void remote_on_header(struct http_call *call, const char *line, size_t length)
 {
-    struct stream *s = CONTAINER(call, struct stream, call);
+    struct remote *s = CONTAINER(call, struct remote, call);
 
     pacing_header(&s->pacing, line, length, loop_wall(model_run_gateway(s->run)->loop));
 }
@@ -274,74 +274,74 @@ static size_t blanks_at(const char *data, size_t length)
 }
 
 /* The first byte that is not blank says what kind of answer this is; the content type is often wrong. */
-static int stream_sniff(struct stream *s, const char *data, size_t length)
+static int remote_sniff(struct remote *s, const char *data, size_t length)
 {
     size_t blank = blanks_at(data, length);
 
     if (strncasecmp(s->call.content_type, "text/event-stream", 17) == 0) {
-        s->mode = STREAM_MODE_EVENTS;
+        s->mode = REMOTE_MODE_EVENTS;
         return 0;
     }
     s->blanks += blank;
     if (s->blanks > BLANKS_MAX)
-        return stream_invalid(s, "it sends nothing but blanks");
+        return remote_invalid(s, "it sends nothing but blanks");
     if (blank == length)
         return 0;
     if (data[blank] == '<')
-        return stream_invalid(s,
+        return remote_invalid(s,
                               "a web page came instead of an answer; check the provider's baseUrl");
-    if (s->ops->framing == STREAM_LINES)
-        s->mode = STREAM_MODE_LINES;
+    if (s->ops->framing == REMOTE_LINES)
+        s->mode = REMOTE_MODE_LINES;
     else
-        s->mode = data[blank] == '{' ? STREAM_MODE_DOCUMENT : STREAM_MODE_EVENTS;
+        s->mode = data[blank] == '{' ? REMOTE_MODE_DOCUMENT : REMOTE_MODE_EVENTS;
     return 0;
 }
 
-static int stream_on_document(struct stream *s, const char *data, size_t length)
+static int remote_on_document(struct remote *s, const char *data, size_t length)
 {
     buf_add(&s->document, data, length);
-    return s->document.bad ? stream_fail(s, -ERR_TOO_LARGE, MODEL_ERROR_UNKNOWN, MODEL_RETRY_NEVER,
+    return s->document.bad ? remote_fail(s, -ERR_TOO_LARGE, MODEL_ERROR_UNKNOWN, MODEL_RETRY_NEVER,
                                          "the answer is too long")
                            : 0;
 }
 
-static int stream_feed(struct stream *s, const char *data, size_t length)
+static int remote_feed(struct remote *s, const char *data, size_t length)
 {
-    if (s->mode == STREAM_MODE_DOCUMENT)
-        return stream_on_document(s, data, length);
-    return s->mode == STREAM_MODE_EVENTS ? sse_feed(&s->sse, data, length)
+    if (s->mode == REMOTE_MODE_DOCUMENT)
+        return remote_on_document(s, data, length);
+    return s->mode == REMOTE_MODE_EVENTS ? sse_feed(&s->sse, data, length)
                                          : line_reader_feed(&s->lines, data, length);
 }
 
-static int stream_on_data(struct http_call *call, const char *data, size_t length)
+static int remote_on_data(struct http_call *call, const char *data, size_t length)
 {
-    struct stream *s = CONTAINER(call, struct stream, call);
+    struct remote *s = CONTAINER(call, struct remote, call);
     int r = 0;
 
     if (call->status != 200)
-        return 0; /* stream_on_done tells */
-    if (s->mode == STREAM_MODE_SNIFF)
-        r = stream_sniff(s, data, length);
-    if (r < 0 || s->mode == STREAM_MODE_SNIFF)
+        return 0; /* remote_on_done tells */
+    if (s->mode == REMOTE_MODE_SNIFF)
+        r = remote_sniff(s, data, length);
+    if (r < 0 || s->mode == REMOTE_MODE_SNIFF)
         return r;
-    r = stream_feed(s, data, length);
+    r = remote_feed(s, data, length);
     if (r == -ERR_TOO_LARGE && s->outcome.fault.code == 0)
-        return stream_fail(s, r, MODEL_ERROR_UNKNOWN, MODEL_RETRY_NEVER,
+        return remote_fail(s, r, MODEL_ERROR_UNKNOWN, MODEL_RETRY_NEVER,
                            "one line of its answer is longer than 16 MiB");
     if (r == 0 && s->sse.idle + s->blanks > IDLE_MAX)
-        return stream_invalid(s, "it sends nothing but blank lines and comments");
+        return remote_invalid(s, "it sends nothing but blank lines and comments");
     return r;
 }
 
-static void stream_on_linger(void *arg)
+static void remote_on_linger(void *arg)
 {
-    struct stream *s = arg;
+    struct remote *s = arg;
 
     op_drop(&s->call.op);
     model_run_end(s->run, &s->outcome);
 }
 
-static int stream_parsed(struct stream *s, const char *name, const char *data, size_t length)
+static int remote_parsed(struct remote *s, const char *name, const char *data, size_t length)
 {
     CLEAN(json_free) struct json *event = NULL;
     struct fault fault = {0};
@@ -349,41 +349,41 @@ static int stream_parsed(struct stream *s, const char *name, const char *data, s
 
     event = json_parse(data, length, &fault);
     if (event == NULL && s->ending)
-        return -ERR_CLOSED; /* the rest of it never came: stream_judge tells */
+        return -ERR_CLOSED; /* the rest of it never came: remote_judge tells */
     if (event == NULL) {
         fault_prefix(&fault, "an event is not JSON");
-        return stream_invalid(s, fault.text);
+        return remote_invalid(s, fault.text);
     }
     r = s->ops->event(s, name, event);
     if (r == 0 && s->outcome.stop_reason != NULL && !timer_running(&s->linger) &&
         op_running(&s->call.op))
         timer_start(model_run_gateway(s->run)->loop, &s->linger, LINGER_MS, /* every_ms= */ 0,
-                    stream_on_linger, s);
+                    remote_on_linger, s);
     return r;
 }
 
-static int stream_on_event(void *arg, const char *name, const char *data, size_t length)
+static int remote_on_event(void *arg, const char *name, const char *data, size_t length)
 {
-    struct stream *s = arg;
+    struct remote *s = arg;
 
-    return strcmp(data, "[DONE]") == 0 ? stream_over(s) : stream_parsed(s, name, data, length);
+    return strcmp(data, "[DONE]") == 0 ? remote_over(s) : remote_parsed(s, name, data, length);
 }
 
-static int stream_on_line(void *arg, const char *line, size_t length)
+static int remote_on_line(void *arg, const char *line, size_t length)
 {
-    struct stream *s = arg;
+    struct remote *s = arg;
 
     if (blanks_at(line, length) == length) {
         s->blanks += length + 1;
         return 0;
     }
     s->blanks = 0;
-    return stream_parsed(s, "", line, length);
+    return remote_parsed(s, "", line, length);
 }
 
 /* ---- the end of an attempt ---- */
 
-static int stream_take_document(struct stream *s)
+static int remote_take_document(struct remote *s)
 {
     CLEAN(json_free) struct json *answer = NULL;
     struct fault fault = {0};
@@ -392,10 +392,10 @@ static int stream_take_document(struct stream *s)
     if (answer != NULL)
         return s->ops->document(s, answer);
     fault_prefix(&fault, "the answer is not JSON");
-    return stream_invalid(s, fault.text);
+    return remote_invalid(s, fault.text);
 }
 
-static void stream_on_refused(struct stream *s)
+static void remote_on_refused(struct remote *s)
 {
     struct model_outcome *out = &s->outcome;
     CLEAN(json_free) struct json *body = NULL;
@@ -413,39 +413,39 @@ static void stream_on_refused(struct stream *s)
         out->retry = MODEL_RETRY_TRANSIENT;
 }
 
-static void stream_on_broken(struct stream *s, int result)
+static void remote_on_broken(struct remote *s, int result)
 {
     bool transient = result == -ERR_CONNECT || result == -ERR_CLOSED || result == -ERR_TIMEOUT ||
                      result == -ERR_IO || result == -ERR_BUSY;
 
-    stream_fail(s, result, result == -ERR_TIMEOUT ? MODEL_ERROR_TIMEOUT : MODEL_ERROR_UNKNOWN,
+    remote_fail(s, result, result == -ERR_TIMEOUT ? MODEL_ERROR_TIMEOUT : MODEL_ERROR_UNKNOWN,
                 transient ? MODEL_RETRY_TRANSIENT : MODEL_RETRY_NEVER, s->call.op.fault.text);
 }
 
 /* What still stands in the parser when the stream is over. */
-static int stream_finish(struct stream *s)
+static int remote_finish(struct remote *s)
 {
     switch (s->mode) {
-    case STREAM_MODE_EVENTS: return sse_finish(&s->sse);
-    case STREAM_MODE_LINES: return line_reader_finish(&s->lines);
-    case STREAM_MODE_DOCUMENT: return stream_take_document(s);
-    case STREAM_MODE_SNIFF:
+    case REMOTE_MODE_EVENTS: return sse_finish(&s->sse);
+    case REMOTE_MODE_LINES: return line_reader_finish(&s->lines);
+    case REMOTE_MODE_DOCUMENT: return remote_take_document(s);
+    case REMOTE_MODE_SNIFF:
     default: return 0;
     }
 }
 
 /* The stream is over: was the answer whole? */
-static void stream_judge(struct stream *s, int result)
+static void remote_judge(struct remote *s, int result)
 {
     int r = 0;
 
     if (result == 0 && s->call.status != 200) {
-        stream_on_refused(s);
+        remote_on_refused(s);
         return;
     }
     s->ending = true;
     if (result == 0)
-        r = stream_finish(s);
+        r = remote_finish(s);
     if (r == -ERR_CANCELLED || s->outcome.fault.code < 0)
         return;
     if (s->over && s->outcome.stop_reason == NULL && s->answered)
@@ -453,19 +453,19 @@ static void stream_judge(struct stream *s, int result)
     if (s->outcome.stop_reason != NULL)
         return;
     if (result < 0 && !s->over)
-        stream_on_broken(s, result);
-    else if (s->over || s->mode == STREAM_MODE_DOCUMENT)
-        stream_invalid(s, "the answer holds nothing");
+        remote_on_broken(s, result);
+    else if (s->over || s->mode == REMOTE_MODE_DOCUMENT)
+        remote_invalid(s, "the answer holds nothing");
     else
-        stream_fail(s, -ERR_CLOSED, MODEL_ERROR_UNKNOWN, MODEL_RETRY_TRANSIENT,
+        remote_fail(s, -ERR_CLOSED, MODEL_ERROR_UNKNOWN, MODEL_RETRY_TRANSIENT,
                     "the stream ended before the answer was complete");
 }
 
-static void stream_on_done(struct op *op, int result)
+static void remote_on_done(struct op *op, int result)
 {
-    struct stream *s = CONTAINER(op, struct stream, call.op);
+    struct remote *s = CONTAINER(op, struct remote, call.op);
 
     timer_stop(model_run_gateway(s->run)->loop, &s->linger);
-    stream_judge(s, result);
+    remote_judge(s, result);
     model_run_end(s->run, &s->outcome);
 }
