@@ -10,18 +10,21 @@
 
 #include "base/mem.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 #define CHILD_MAGIC     0x6368696cu
-#define CHILD_READ_SIZE 65536
+#define CHILD_READ_SIZE 16384 /* of one turn: some hundred small lines */
 
 struct child_stream {
     uv_pipe_t pipe;
     struct buf rest; /* an unfinished line */
     size_t line_max;
-    bool open; /* not at its end */
+    struct defer again; /* reads on in the next turn */
+    bool open;          /* not at its end */
 };
 
 struct child {
@@ -35,10 +38,11 @@ struct child {
     void (*on_noise)(void *arg, const char *text, size_t length);
     void (*on_ended)(void *arg, int status, int signal, int result);
     void *arg;
-    size_t input_queued;
+    size_t input_queued, input_max;
+    int leash;        /* closed last: kills the group; -1: none */
     unsigned handles; /* not closed yet */
     int status, signal, result;
-    bool exited, finished, input_closed, dropped;
+    bool exited, finished, input_closed, dropped, leashed;
     char chunk[CHILD_READ_SIZE]; /* one read at a time on the loop, so one buffer serves both */
 };
 
@@ -51,6 +55,7 @@ struct child_input {
 
 static void child_on_exit(uv_process_t *process, int64_t status, int term_signal);
 static void child_on_output(uv_stream_t *stream, ssize_t length, const uv_buf_t *chunk);
+static void child_read_on(void *arg);
 static void child_finish(struct child *child);
 
 /* ---- start ---- */
@@ -62,14 +67,53 @@ static void child_pipe_init(struct child *child, uv_pipe_t *pipe)
     child->handles++;
 }
 
+/* A pipe that nobody writes to. Its reading end is the child's descriptor 3 and sends SIGKILL to the group when
+ * our end closes, by us or by the kernel when it buries us. */
+static int leash_new(int ret[2])
+{
+#ifdef F_SETSIG
+    if (pipe2(ret, O_CLOEXEC) == 0)
+        return 0;
+#endif
+    ret[0] = ret[1] = -1;
+    return -ERR_IO;
+}
+
+static void leash_tie(struct child *child, int end[2], bool started)
+{
+#ifdef F_SETSIG
+    if (end[0] < 0)
+        return;
+    if (started && fcntl(end[0], F_SETOWN, -child->process.pid) == 0 &&
+        fcntl(end[0], F_SETSIG, SIGKILL) == 0 && fcntl(end[0], F_SETFL, O_ASYNC) == 0)
+        child->leash = end[1];
+    else
+        (void)close(end[1]);
+    (void)close(end[0]);
+#else
+    (void)child;
+    (void)end;
+    (void)started;
+#endif
+}
+
+static void leash_cut(struct child *child)
+{
+    if (child->leash >= 0)
+        (void)close(child->leash);
+    child->leash = -1;
+}
+
 static int child_spawn(struct child *child, const struct child_config *config)
 {
-    uv_stdio_container_t stdio[3] = {
+    int leash[2] = {-1, -1};
+    uv_stdio_container_t stdio[4] = {
         {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&child->input},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
          .data.stream = (uv_stream_t *)&child->output.pipe},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
          .data.stream = (uv_stream_t *)&child->noise.pipe},
+        {.flags = UV_INHERIT_FD},
     };
     uv_process_options_t options = {
         .file = config->argv[0],
@@ -79,11 +123,18 @@ static int child_spawn(struct child *child, const struct child_config *config)
         .stdio_count = 3,
         .stdio = stdio,
     };
+    int r;
 
     /* libuv's signature lacks the const; it does not write to either. */
     memcpy(&options.args, &config->argv, sizeof options.args);
     memcpy(&options.env, &config->envp, sizeof options.env);
-    return uv_spawn(loop_uv(child->loop), &child->process, &options);
+    if (config->leash && leash_new(leash) == 0) {
+        stdio[3].data.fd = leash[0];
+        options.stdio_count = 4;
+    }
+    r = uv_spawn(loop_uv(child->loop), &child->process, &options);
+    leash_tie(child, leash, r == 0);
+    return r;
 }
 
 static void child_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
@@ -127,6 +178,9 @@ int child_start(struct loop *loop, const struct child_config *config, struct chi
     child = NEW(struct child);
     child->magic = CHILD_MAGIC;
     child->loop = loop;
+    child->leash = -1;
+    child->leashed = config->leash;
+    child->input_max = config->input_max > 0 ? config->input_max : CHILD_INPUT_MAX;
     child->on_line = config->line;
     child->on_noise = config->noise;
     child->on_ended = config->ended;
@@ -250,8 +304,20 @@ static void child_on_output(uv_stream_t *pipe, ssize_t length, const uv_buf_t *c
     stream = pipe == (uv_stream_t *)&child->output.pipe ? &child->output : &child->noise;
     if (length > 0)
         child_lines(child, stream, chunk->base, (size_t)length);
-    if (length < 0 || !stream->open)
+    if (length < 0 || !stream->open) {
         child_on_eof(child, stream);
+        return;
+    }
+    uv_read_stop(pipe);
+    defer_start(child->loop, &stream->again, child_read_on, stream);
+}
+
+static void child_read_on(void *arg)
+{
+    struct child_stream *stream = arg;
+
+    if (stream->open && !uv_is_closing((uv_handle_t *)&stream->pipe))
+        uv_read_start((uv_stream_t *)&stream->pipe, child_on_alloc, child_on_output);
 }
 
 /* ---- input ---- */
@@ -275,7 +341,7 @@ int child_write(struct child *child, const void *data, size_t length)
 
     if (child->input_closed || child->exited)
         return -ERR_CLOSED;
-    if (child->input_queued + length > CHILD_INPUT_MAX)
+    if (child->input_queued + length > child->input_max)
         return -ERR_FULL;
     if (length == 0)
         return 0;
@@ -360,8 +426,10 @@ static void child_on_exit(uv_process_t *process, int64_t status, int term_signal
     child->exited = true;
     child->status = (int)status;
     child->signal = term_signal;
-    if (!child->output.open && !child->noise.open)
-        child_finish(child);
+    if (child->leashed || child->dropped)
+        child_kill(child, SIGKILL);
+    if (child->dropped || (!child->output.open && !child->noise.open))
+        child_finish(child); /* dropped: nobody hears what may still come */
     else
         timer_start(child->loop, &child->timer, CHILD_DRAIN_MS, /* every_ms= */ 0, child_on_timer,
                     child);
@@ -381,6 +449,9 @@ static void child_finish(struct child *child)
     child->finished = true;
     child->input_closed = true;
     timer_stop(child->loop, &child->timer);
+    defer_stop(child->loop, &child->output.again);
+    defer_stop(child->loop, &child->noise.again);
+    leash_cut(child);
     child_close_handle(child, (uv_handle_t *)&child->input);
     child_close_handle(child, (uv_handle_t *)&child->output.pipe);
     child_close_handle(child, (uv_handle_t *)&child->noise.pipe);

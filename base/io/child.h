@@ -1,4 +1,5 @@
-/* A child process in its own process group, by argv only. Loop thread only. */
+/* A child process in its own process group, by argv only. Its output is read one piece per turn of the loop, so
+ * that one that floods delays nobody. Loop thread only. */
 #pragma once
 
 #include "base/buf.h"
@@ -14,7 +15,11 @@ struct child_config {
     const char *const *argv; /* NULL-terminated; argv[0] is searched in PATH */
     const char *const *envp; /* NULL: ours */
     const char *directory;   /* NULL: ours */
-    size_t line_max; /* a longer line of stdout ends the child with -ERR_TOO_LARGE; 0: 16 MiB */
+    /* What is left of its group is killed when it ends, and all of it when this process ends, however that
+     * happens (Linux; elsewhere it must heed the end of its input). */
+    bool leash;
+    size_t input_max; /* bytes that may wait for it to read them; 0: CHILD_INPUT_MAX */
+    size_t line_max;  /* a longer line of stdout ends the child with -ERR_TOO_LARGE; 0: 16 MiB */
     void *arg;
     /* stdout, line by line without its LF or CRLF; the last one also without a line end. */
     void (*line)(void *arg, const char *text, size_t length);
@@ -30,7 +35,7 @@ struct child_config {
 int child_start(struct loop *loop, const struct child_config *config, struct child **ret,
                 struct fault *reterr_fault);
 int child_write(struct child *child, const void *data, size_t length); /* copied; -ERR_FULL past
-                                                                          CHILD_INPUT_MAX, -ERR_CLOSED */
+                                                                          its ceiling, -ERR_CLOSED */
 void child_close_input(struct child *child); /* what is queued is written first */
 /* SIGTERM to the group, SIGKILL after grace_ms (0: at once); ended() runs once. */
 void child_stop(struct child *child, int64_t grace_ms);

@@ -4,10 +4,12 @@
 #include "base/mem.h"
 #include "tests/t.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct watcher {
@@ -317,5 +319,117 @@ T(environment_and_folder)
     t_eq(child_start(loop, &config, &w.child, NULL), 0);
     wait_end(&w);
     t_str(w.lines.data, "me\n/\n");
+    watcher_done(&w);
+}
+
+/* ---- on a leash ---- */
+
+static void start_leashed(struct watcher *w, const char *script)
+{
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    struct child_config config = {
+        .argv = argv, .leash = true, .arg = w, .line = on_line, .ended = on_ended};
+
+    t_eq(child_start(loop, &config, &w->child, NULL), 0);
+}
+
+/* Dead within two seconds: the kernel's work, not ours. */
+static bool dies(int pid)
+{
+    for (int i = 0; i < 200; i++) {
+        if (!is_alive(pid))
+            return true;
+        (void)poll(NULL, 0, 10);
+    }
+    return false;
+}
+
+/* A grandchild that holds none of our pipes and ignores what can be ignored. */
+#define GRANDCHILD                                                                                 \
+    "sh -c 'trap \"\" TERM HUP INT; exec sleep 100' </dev/null >/dev/null 2>&1 3<&- & echo $!; "
+
+T(the_group_ends_with_its_leader)
+{
+    struct watcher w;
+    int grandchild;
+
+    watcher_init(&w);
+    start_leashed(&w, GRANDCHILD "exit 4");
+    wait_end(&w);
+    t_eq(w.status, 4);
+    grandchild = (int)strtol(w.lines.data, NULL, 10);
+    t_ok(grandchild > 1 && dies(grandchild));
+    watcher_done(&w);
+}
+
+/* In a process of its own, which is killed the hard way once its child has told the two pids. */
+static void keeper(int out)
+{
+    struct watcher w;
+
+    watcher_init(&w);
+    start_leashed(&w, GRANDCHILD "echo $$; trap '' TERM HUP INT; exec sleep 100");
+    while (w.count < 2)
+        loop_turn(loop, true);
+    (void)!write(out, w.lines.data, w.lines.length);
+    for (;;)
+        (void)pause();
+}
+
+T(the_group_ends_when_we_are_killed)
+{
+    char text[64] = "", *end = text;
+    int ends[2], status;
+    pid_t pid;
+
+    t_eq(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0)
+        keeper(ends[1]);
+    while (strlen(text) == 0 || strchr(strchr(text, '\n') + 1, '\n') == NULL) {
+        ssize_t n = read(ends[0], text + strlen(text), sizeof text - 1 - strlen(text));
+        if (n <= 0)
+            break;
+    }
+    long grandchild = strtol(text, &end, 10), child = strtol(end, NULL, 10);
+    t_ok(is_alive((int)child) && is_alive((int)grandchild));
+    t_eq(kill(pid, SIGKILL), 0);
+    t_eq(waitpid(pid, &status, 0), pid);
+    t_ok(dies((int)child));
+    t_ok(dies((int)grandchild));
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+/* Of a flood one piece is read per turn, so others have theirs. */
+static int ticks;
+
+static void on_tick(void *arg)
+{
+    struct watcher *w = arg;
+
+    if (++ticks == 50)
+        child_stop(w->child, 0);
+}
+
+T(a_flood_leaves_turns_to_others)
+{
+    struct watcher w;
+    struct timer timer = {0};
+    struct loop_delay delay;
+
+    watcher_init(&w);
+    ticks = 0;
+    start(&w, "exec yes 'a line of some length that comes again and again'", 1000);
+    buf_done(&w.lines); /* not kept */
+    buf_init(&w.lines, 1);
+    timer_start(loop, &timer, 1, 1, on_tick, &w);
+    loop_delay_take(loop, &delay);
+    while (w.ends == 0)
+        loop_turn(loop, true);
+    loop_delay_take(loop, &delay);
+    t_ok(w.count > 10000);
+    t_ok(delay.max_us < 100000); /* 2 ms is usual; the machine may be busy */
+    timer_stop(loop, &timer);
     watcher_done(&w);
 }
