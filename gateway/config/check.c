@@ -306,13 +306,13 @@ static void check_member(const struct checker *c, const struct step *at, const s
         check_field(c, &part->field, at, value);
         if (part->reload == RELOAD_NONE)
             check_unused(c, at);
-    } else if (rows_unused(at)) {
-        check_unused(c, at);
-    } else if (!dotted && rows_parent(path)) {
+    } else if (!dotted && rows_parent(path)) { /* before what is unused: something below is used */
         if (json_kind(value) == JSON_OBJECT)
             check_members(c, at, value);
         else
             check_expected(c, at, "an object", value);
+    } else if (rows_unused(at)) {
+        check_unused(c, at);
     } else if (check_has_room(c)) {
         struct nearest nearest;
         nearest_init(&nearest, at->key);

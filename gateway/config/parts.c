@@ -43,10 +43,23 @@ static const struct field agent_identity[] = {
 };
 /* Who answers: the built-in loop ("embedded" is OpenClaw's name of it), or an Agent Client Protocol program
  * as a child. */
-static const struct field agent_runtime[] = {
-    P_ENUM("type", ONE_OF("builtin", "embedded", "acp")),
+static const struct field agent_runtime_acp[] = {
+    P_STR("agent"), P_STR("cwd"), P_ENUM("mode", ONE_OF("persistent", "oneshot")),
+    P("backend", STR, FIELD_UNUSED, .max = 256),
     F_END,
 };
+static const struct field agent_runtime[] = {
+    P_ENUM("type", ONE_OF("builtin", "embedded", "acp")),
+    P_OBJECT("acp", agent_runtime_acp),
+    F_END,
+};
+/* The programs behind acp agents, where OpenClaw's ACP back end has them; env and authMethod are ours. */
+static const struct field acp_program_rows[] = {
+    P("command", STR, FIELD_REQUIRED | FIELD_NONEMPTY, .max = TEXT_MAX),
+    P_STRS("args", 256), P_MAP("env", any_secret), P_STR("authMethod"),
+    F_END,
+};
+static const struct field acp_program[] = {P_OBJECT("", acp_program_rows)};
 #define TOOL_LISTS P_STRS("allow", 256), P_STRS("alsoAllow", 256), P_STRS("deny", 256)
 static const struct field agent_tools[] = {
     P_ENUM("profile", ONE_OF("minimal", "coding", "messaging", "full")),
@@ -206,6 +219,7 @@ const struct part_row part_rows[] = {
     PART("agents.defaults.models",       HOT, "models by provider/model, with a short name each", P_MAP("", model_alias)),
     PART("agents.defaults.model.fallbacks", HOT, "provider/model tried when the primary fails", P_STRS("", 16)),
     PART("models.providers",             HOT, "model back ends by id", P_MAP("", model_provider)),
+    PART("plugins.entries.acpx.config.agents", HOT, "programs that speak the Agent Client Protocol, by name", P_MAP("", acp_program)),
     PART("bindings",                     NONE, "which agent answers whom; the first match wins", P_OBJECTS("", binding_rows, 1000)),
     PART("tools.allow",                  HOT, "tools, \"*\" patterns and group:<id> that agents may use; empty: all of the profile", P_STRS("", 256)),
     PART("tools.alsoAllow",              HOT, "tools that agents may use besides those of the profile", P_STRS("", 256)),
