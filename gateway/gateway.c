@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/agent/acp.h"
 #include "gateway/config/config.h"
 #include "gateway/conn/conn.h"
 #include "gateway/conn/limit.h"
@@ -109,6 +110,7 @@ static int start_modules(struct gateway *gw, struct fault *reterr_fault)
     gw->egress = egress_new(gw);
     gw->tools = tools_new();
     gw->approvals = approvals_new(gw);
+    gw->acp = acp_new(gw);
     if (!(gw->pairing = pairing_new(gw, reterr_fault)) ||
         !(gw->sessions = sessions_new(gw, reterr_fault)) ||
         !(gw->turns = turns_new(gw, reterr_fault)))
@@ -230,6 +232,7 @@ struct gateway *gateway_free(struct gateway *gw)
     gw->tools = tools_free(gw->tools);
     gw->egress = egress_free(gw->egress);
     gw->models = models_free(gw->models);
+    gw->acp = acp_free(gw->acp);
     gw->approvals = approvals_free(gw->approvals);
     gw->health = health_free(gw->health);
     gw->sessions = sessions_free(gw->sessions);

@@ -23,6 +23,7 @@ struct gateway {
     struct conns *conns;         /* gateway/conn/conn.h */
     struct limits *limits;       /* gateway/conn/limit.h: failed auth, control-plane writes */
     struct pairing *pairing;     /* gateway/pairing/pairing.h: devices, tokens, requests */
+    struct acp *acp;             /* gateway/agent/acp.h: programs of acp agents */
     struct approvals *approvals; /* gateway/pairing/approval.h: what somebody is asked to allow */
     struct presence *presence;   /* gateway/event/presence.h */
     struct events *events;       /* gateway/event/event.h: broadcast, log, timers */

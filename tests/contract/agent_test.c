@@ -1,6 +1,8 @@
 /* Every agent kind keeps the same promises (agent.h). One row per row of agents.def. */
 #include "tests/rig/agent_rig.h"
 
+#include <unistd.h>
+
 struct row {
     const char *name;    /* as in agents.def */
     const char *config;  /* usable; the session is the default agent's */
@@ -9,12 +11,24 @@ struct row {
     const char *said;    /* part of its answer */
 };
 
+/* "@" stands for the source tree, where the tests run. */
+#define ACP_CONFIG                                                                                 \
+    "{agents:{list:[{id:'main',runtime:{type:'acp',acp:{agent:'script'}}}]},plugins:{entries:{"    \
+    "acpx:{config:{agents:{script:{command:'python3',args:['@/tests/tool/acp_agent.py']}}}}}}}"
+
 static const struct row rows[] = {
     {
         .name = "builtin",
         .config = "{}",
         .broken = "{agents:{defaults:{model:{primary:'nowhere/at-all'}}}}",
         .message = "one two three four five six seven eight nine ten",
+        .said = "eight nine ten",
+    },
+    {
+        .name = "acp",
+        .config = ACP_CONFIG,
+        .broken = "{agents:{list:[{id:'main',runtime:{type:'acp',acp:{agent:'nowhere'}}}]}}",
+        .message = "hello one two three four five six seven eight nine ten",
         .said = "eight nine ten",
     },
 };
@@ -29,7 +43,14 @@ static const char *const kinds[] = {
 
 static struct agent_rig *rig_of(const struct row *row)
 {
-    return agent_rig_new(row->config, "agent:main:main");
+    const char *hole = strchr(row->config, '@');
+    CLEAN(mem_free) char *top = getcwd(NULL, 0);
+    CLEAN(mem_free)
+    char *config =
+        hole ? mem_format("%.*s%s%s", (int)(hole - row->config), row->config, top, hole + 1)
+             : mem_string(row->config);
+
+    return agent_rig_new(config, "agent:main:main");
 }
 
 T(every_kind_has_its_row)

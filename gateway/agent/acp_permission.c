@@ -1,0 +1,275 @@
+/* session/request_permission: decided by the policy, or by a person through an approval. The person's three
+ * answers are mapped to the options the program offers; what it does not offer is never chosen for them.
+ *
+ * Policy: the session's execSecurity and execAsk where they are set, else permissionMode.
+ * Owns: the requests that wait, each with its approval. */
+#include "gateway/agent/acp.h"
+
+#define LOG_SUBSYSTEM "acp"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/config/config.h"
+#include "gateway/gateway.h"
+#include "gateway/pairing/approval.h"
+
+#include <string.h>
+
+#define OPTIONS_MAX 32
+#define INPUT_SHOWN 32768 /* bytes of a call's arguments that a person is shown */
+
+enum option { ALLOW_ONCE, ALLOW_ALWAYS, REJECT_ONCE, REJECT_ALWAYS, OPTION_COUNT };
+static const char *const option_kinds[OPTION_COUNT] = {"allow_once", "allow_always", "reject_once",
+                                                       "reject_always"};
+
+struct acp_permission {
+    struct acp_permission *next;
+    struct acp_child *child;
+    struct approval *approval;
+    char *id;                    /* of the program's request, JSON text */
+    char *options[OPTION_COUNT]; /* ids; NULL: not offered */
+    struct json *call;
+};
+
+enum verdict { VERDICT_ASK, VERDICT_ALLOW, VERDICT_REJECT };
+
+static void permission_on_decided(void *arg, int result, enum approval_decision decision,
+                                  const char *resolved_by);
+
+/* ---- answers ---- */
+
+static void permission_reply(struct acp_child *child, const char *id, const char *option)
+{
+    struct json_writer w;
+    struct buf b;
+
+    buf_init(&b, 65536);
+    jw_init(&w, &b);
+    jw_object(&w);
+    jw_kobject(&w, "outcome");
+    jw_kstr(&w, "outcome", option ? "selected" : "cancelled");
+    jw_kstr(&w, "optionId", option);
+    jw_object_end(&w);
+    jw_object_end(&w);
+    (void)rpc_reply(&child->rpc, id, b.data); /* it has ended: nobody waits */
+    buf_done(&b);
+}
+
+static void permission_free(struct acp_permission *permission)
+{
+    struct acp_permission **slot = &permission->child->permissions;
+
+    while (*slot != permission)
+        slot = &(*slot)->next;
+    *slot = permission->next;
+    permission->child->permission_count--;
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        mem_free(permission->options[i]);
+    json_free(permission->call);
+    mem_free(permission->id);
+    mem_free(permission);
+}
+
+/* Once only is not once and for all: an "allow once" never becomes the program's "always". A "deny" may. */
+static const char *permission_option(const struct acp_permission *permission,
+                                     enum approval_decision decision)
+{
+    char *const *options = permission->options;
+
+    switch (decision) {
+    case APPROVAL_ALLOW_ONCE: return options[ALLOW_ONCE];
+    case APPROVAL_ALLOW_ALWAYS:
+        return options[ALLOW_ALWAYS] ? options[ALLOW_ALWAYS] : options[ALLOW_ONCE];
+    case APPROVAL_DENY: break;
+    }
+    return options[REJECT_ONCE] ? options[REJECT_ONCE] : options[REJECT_ALWAYS];
+}
+
+void acp_permissions_cancel(struct acp_child *child)
+{
+    while (child->permissions) {
+        struct acp_permission *permission = child->permissions;
+
+        approval_withdraw(permission->approval);
+        if (child->process)
+            permission_reply(child, permission->id, NULL);
+        permission_free(permission);
+    }
+}
+
+/* ---- policy ---- */
+
+static bool only_reads(const struct json *call)
+{
+    static const char *const kinds[] = {"read", "search", "think"};
+    const char *kind = json_string(json_get(call, "kind"), "");
+
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        if (strcmp(kinds[i], kind) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum verdict permission_policy(const struct acp_child *child, const struct json *call)
+{
+    enum { APPROVE_ALL, APPROVE_READS, DENY_ALL }; /* knobs.def */
+    struct gateway *gw = child->acp->gw;
+    const struct session *session = session_find(gw, child->session_key);
+    const char *security = session ? session_text(session, "execSecurity", "") : "";
+    const char *ask = session ? session_text(session, "execAsk", "") : "";
+    int mode = config_enum(gw->config, KNOB_acp_permissions);
+
+    if (strcmp(security, "deny") == 0)
+        return VERDICT_REJECT;
+    if (strcmp(ask, "always") == 0)
+        return mode == DENY_ALL ? VERDICT_REJECT : VERDICT_ASK;
+    if (strcmp(security, "full") == 0 && strcmp(ask, "off") == 0)
+        return VERDICT_ALLOW;
+    if (mode == DENY_ALL)
+        return VERDICT_REJECT;
+    if (mode == APPROVE_ALL || only_reads(call))
+        return VERDICT_ALLOW;
+    return VERDICT_ASK;
+}
+
+/* ---- asking ---- */
+
+/* What the call would do, as far as the program says: its title, its command or its arguments. */
+static char *permission_text(const struct json *call)
+{
+    const struct json *input = json_get(call, "rawInput"), *command = json_get(input, "command");
+    const char *title = json_string(json_get(call, "title"), NULL);
+    CLEAN(mem_free) char *printed = NULL;
+    struct buf b;
+
+    buf_init(&b, APPROVAL_COMMAND_MAX);
+    buf_addf(&b, "%.4096s", title ? title : json_string(json_get(call, "kind"), "a tool"));
+    if (json_kind(command) == JSON_STRING)
+        printed = mem_string(json_string(command, ""));
+    else if (json_count(input) > 0)
+        printed = json_print(input, false);
+    if (printed && (!title || strcmp(printed, title) != 0)) {
+        size_t length = strlen(printed), shown = length < INPUT_SHOWN ? length : INPUT_SHOWN;
+
+        while (shown < length && shown > 0 && ((unsigned char)printed[shown] & 0xc0) == 0x80)
+            shown--;
+        buf_addf(&b, "\n%.*s", (int)shown, printed);
+        if (shown < length)
+            buf_addf(&b, "\n(and %zu bytes more, which are not shown)", length - shown);
+    }
+    return buf_take(&b);
+}
+
+static void permission_take_options(struct acp_permission *permission, const struct json *options)
+{
+    size_t count = 0;
+
+    json_each (option, json_kind(options) == JSON_ARRAY ? options : NULL) {
+        const char *kind = json_string(json_get(option, "kind"), "");
+        const char *id = json_string(json_get(option, "optionId"), NULL);
+
+        if (count++ == OPTIONS_MAX)
+            break;
+        for (size_t i = 0; id && i < OPTION_COUNT; i++) {
+            if (strcmp(option_kinds[i], kind) == 0 && !permission->options[i])
+                permission->options[i] = mem_string(id);
+        }
+    }
+}
+
+static struct acp_permission *permission_new(struct acp_child *child, const char *id,
+                                             const struct json *params)
+{
+    struct acp_permission *permission = NEW(struct acp_permission);
+
+    permission->child = child;
+    permission->id = mem_string(id);
+    permission->call =
+        json_get(params, "toolCall") ? json_copy(json_get(params, "toolCall")) : json_new_object();
+    permission_take_options(permission, json_get(params, "options"));
+    permission->next = child->permissions;
+    child->permissions = permission;
+    child->permission_count++;
+    return permission;
+}
+
+static void permission_decide(struct acp_permission *permission, enum approval_decision decision)
+{
+    permission_reply(permission->child, permission->id, permission_option(permission, decision));
+    permission_free(permission);
+}
+
+static void permission_ask_person(struct acp_permission *permission)
+{
+    struct acp_child *child = permission->child;
+    struct agent_run *run = child->run;
+    CLEAN(mem_free) char *text = permission_text(permission->call);
+    struct fault fault = {0};
+
+    permission->approval = approval_ask(
+        run->gw,
+        &(struct approval_request){
+            .command = text,
+            .cwd = child->program.cwd,
+            .agent_id = run->agent_id,
+            .session_key = run->session_key,
+            .session_id = run->session_id,
+            .run_id = run->run_id,
+            .tool_call_id = json_string(json_get(permission->call, "toolCallId"), NULL),
+            .no_always = !permission->options[ALLOW_ALWAYS],
+        },
+        permission_on_decided, permission, &fault);
+    if (!permission->approval) {
+        log_warn("%s for %s asked for something and nobody can be asked: %s", child->program.name,
+                 run->session_key, fault.text);
+        permission_decide(permission, APPROVAL_DENY);
+        return;
+    }
+    acp_update_approval(run, "requested", "pending", approval_id(permission->approval),
+                        permission->call);
+}
+
+void acp_permission_ask(struct acp_child *child, const char *id, const struct json *params)
+{
+    const char *session = json_string(json_get(params, "sessionId"), "");
+    struct agent_run *run = child->run;
+    struct acp_permission *permission;
+
+    if (!run || run->state != ACP_RUN_PROMPTING || !child->acp_session ||
+        strcmp(session, child->acp_session) != 0 ||
+        child->permission_count == ACP_PERMISSIONS_MAX) {
+        permission_reply(child, id, NULL);
+        return;
+    }
+    if (!acp_update_asked(run, json_get(params, "toolCall")) || child->run != run ||
+        run->state != ACP_RUN_PROMPTING) {
+        if (child->process)
+            permission_reply(child, id, NULL);
+        return;
+    }
+    permission = permission_new(child, id, params);
+    switch (permission_policy(child, permission->call)) {
+    case VERDICT_ALLOW:
+        permission_decide(permission, permission->options[ALLOW_ONCE] ? APPROVAL_ALLOW_ONCE
+                                                                      : APPROVAL_ALLOW_ALWAYS);
+        break;
+    case VERDICT_REJECT: permission_decide(permission, APPROVAL_DENY); break;
+    case VERDICT_ASK: permission_ask_person(permission); break;
+    }
+}
+
+static void permission_on_decided(void *arg, int result, enum approval_decision decision,
+                                  const char *resolved_by)
+{
+    struct acp_permission *permission = arg;
+    struct agent_run *run = permission->child->run;
+    const char *status = result < 0 ? "expired" : decision == APPROVAL_DENY ? "denied" : "approved";
+
+    (void)resolved_by;
+    permission_reply(permission->child, permission->id, permission_option(permission, decision));
+    CLEAN(mem_free) char *id = mem_string(approval_id(permission->approval));
+    CLEAN(json_free) struct json *call = TAKE(permission->call);
+    permission_free(permission);
+    if (run) /* last: its owner may stop it */
+        acp_update_approval(run, "resolved", status, id, call);
+}
