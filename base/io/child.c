@@ -304,6 +304,8 @@ static void child_on_output(uv_stream_t *pipe, ssize_t length, const uv_buf_t *c
     stream = pipe == (uv_stream_t *)&child->output.pipe ? &child->output : &child->noise;
     if (length > 0)
         child_lines(child, stream, chunk->base, (size_t)length);
+    if (child->finished)
+        return; /* inside a line */
     if (length < 0 || !stream->open) {
         child_on_eof(child, stream);
         return;
@@ -406,8 +408,12 @@ void child_stop(struct child *child, int64_t grace_ms)
     if (child->finished)
         return;
     child_kill(child, grace_ms > 0 ? SIGTERM : SIGKILL);
-    if (child->exited || grace_ms > 0)
+    if (child->exited && child->dropped)
+        child_finish(child); /* only somebody else's hold of our pipes was waited for */
+    else if (child->exited || grace_ms > 0)
         timer_start(child->loop, &child->timer, grace_ms, /* every_ms= */ 0, child_on_timer, child);
+    else
+        timer_stop(child->loop, &child->timer); /* of an earlier, kinder stop */
 }
 
 void child_drop(struct child *child, int64_t grace_ms)
