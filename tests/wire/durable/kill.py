@@ -1,7 +1,9 @@
 """kill -9 while chat.send is acknowledged: whatever was acknowledged is in the transcript exactly once after the
 restart, a repeated key runs nothing twice, a turn cut off is told as interrupted, no session is stuck, and the event
-log neither loses what was published nor gives an offset a second time. CULVERT_SEED=n: other moments."""
+log neither loses what was published nor gives an offset a second time. The same where messages join the run that
+answers (steer) or are answered together (collect). CULVERT_SEED=n: other moments."""
 import asyncio
+import collections
 import contextlib
 import json
 import os
@@ -90,12 +92,15 @@ async def settle(gateway, ledger):
 
 
 def check_transcripts(ledger, transcripts):
-    said, answered = {}, {}
+    """A message is named by its key, an answer by its run: the key of the message that began it."""
+    said, run_of, answered = {}, {}, {}
     for session, messages in transcripts.items():
         for message in messages:
             run = message["__openclaw"].get("runId")
             if message["role"] == "user":
-                said.setdefault(run, []).append((session, message["content"]))
+                key = message["idempotencyKey"].removesuffix(":user")
+                said.setdefault(key, []).append((session, message["content"]))
+                run_of[key] = run
             else:
                 answered.setdefault(run, []).append(message)
     lost = [key for key in ledger.acknowledged if key not in said]
@@ -104,16 +109,20 @@ def check_transcripts(ledger, transcripts):
     check("none is there twice", not twice, twice)
     wrong = {k: w for k, w in said.items() if k in ledger.session and w[0] != (ledger.session[k], f"say {k}")}
     check("each is in its session, whole", not wrong, wrong)
-    more = {key: found for key, found in answered.items() if len(found) > 1}
+    asked = collections.Counter(run_of.values())
+    more = {run: found for run, found in answered.items() if len(found) > asked[run]}
     check("no turn has two ends", not more, more)
-    open_ends = [key for key in said if key not in answered]
+    cut = [run for run, found in answered.items() if any(m["stopReason"] != "stop" for m in found[:-1])]
+    check("nothing is said after an interruption", not cut, cut)
+    open_ends = [key for key, run in run_of.items() if run not in answered]
     check("every turn of an earlier life has an end", not open_ends, open_ends)
     odd = [m for found in answered.values() for m in found if m["stopReason"] != "stop" and
            m.get("openclawAbort", {}).get("origin") != "interrupted"]
     check("an end is an answer or says that it was interrupted", not odd, odd)
-    untold = [run for run, state in ledger.finals if state == "final" and answered.get(run, [{}])[0].get("stopReason") != "stop"
-              and run in ledger.session]
+    untold = [key for key, state in ledger.finals if state == "final" and key in ledger.session
+              and answered.get(run_of.get(key), [{}])[-1].get("stopReason") != "stop"]
     check("an end that was published is kept as published", not untold, untold)
+    ledger.joined = sum(key != run for key, run in run_of.items())
     ledger.interrupted = sum(m["stopReason"] != "stop" for found in answered.values() for m in found)
 
 
@@ -187,17 +196,32 @@ async def killed(folder, config):
         await gateway.stop()
         gateway.check_log("all the lives")
     say(f"{len(ledger.acknowledged)} acknowledged over {kills} kills ({idle} before it listened), "
-        f"{ledger.interrupted} turns interrupted, {len(ledger.finals)} ends published, {len(ledger.logged)} log rows")
+        f"{ledger.joined} joined another, {ledger.interrupted} turns interrupted, {len(ledger.finals)} ends published, {len(ledger.logged)} log rows")
+    return ledger
+
+
+def queued(config, mode):
+    return config | {"messages": {"queue": {"mode": mode, "debounceMs": 50}}}
 
 
 async def echo(folder):
-    await killed(folder, {"agents": {"defaults": {"maxConcurrent": 32}}})
+    await killed(folder, queued({"agents": {"defaults": {"maxConcurrent": 32}}}, "followup"))
 
 
-async def slow_model(folder):
+async def slow_model(folder, mode="followup"):
     async with Model(words=12, pause=0.03) as model:
-        await killed(folder, model.config())
+        return await killed(folder, queued(model.config(), mode))
+
+
+async def steer(folder):
+    ledger = await slow_model(folder, "steer")
+    check("messages joined runs", ledger.joined > 10, ledger.joined)
+
+
+async def collect(folder):
+    ledger = await slow_model(folder, "collect")
+    check("messages were answered together", ledger.joined > 10, ledger.joined)
 
 
 if __name__ == "__main__":
-    main(echo, slow_model)
+    main(echo, slow_model, steer, collect)
