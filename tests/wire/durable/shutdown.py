@@ -78,7 +78,7 @@ async def check_after(gateway, acknowledged):
 
 async def one(folder, deaf):
     async with Model(words=2000, pause=0.02) as model:
-        gateway = Gateway(folder, model.config(messages={"queue": {"mode": "followup"}}))
+        gateway = Gateway(folder, model.config(messages={"queue": {"mode": "followup", "cap": 64, "drop": "new"}}))
         try:
             await gateway.start()
             clients, acknowledged = await connect_all(gateway), []
