@@ -11,6 +11,7 @@
 #include "gateway/method/method.h"
 #include "gateway/session/attachment.h"
 #include "gateway/session/command.h"
+#include "gateway/session/level.h"
 #include "gateway/session/transcript.h"
 #include "gateway/session/turn.h"
 
@@ -23,7 +24,7 @@
 
 struct agent_params {
     const char *message, *agent_id, *session_key, *extra_system, *label, *spawned_by, *run_id,
-        *session_id;
+        *session_id, *thinking;
     const struct json *attachments;
     int64_t timeout_s;
     bool deliver;
@@ -33,6 +34,7 @@ static const struct field agent_params_fields[] = {
     K_STR(agent_params, "agentId", agent_id, FIELD_NONEMPTY, 128),
     K_STR(agent_params, "sessionKey", session_key, OPTIONAL, KEY_CAP),
     K_STR(agent_params, "extraSystemPrompt", extra_system, OPTIONAL, 100000),
+    K_STR(agent_params, "thinking", thinking, OPTIONAL, 64),
     K_STR(agent_params, "label", label, FIELD_NONEMPTY, SESSION_LABEL_MAX),
     K_STR(agent_params, "spawnedBy", spawned_by, OPTIONAL, KEY_CAP),
     K_OBJECTS(agent_params, "attachments", attachments, attachment_rows, 1000),
@@ -277,9 +279,11 @@ static int agent_start(struct call *call, const struct agent_params *p, const ch
     static const struct turn_events events = {.accepted = agent_on_accepted,
                                               .ended = agent_on_ended};
     struct gateway *gw = call_gateway(call);
+    const char *message = p->message, *thinking = level_spelled(LEVEL_THINKING, p->thinking);
     CLEAN(mem_free) char *images = NULL;
     struct fault fault = {0};
 
+    command_thinks(&message, &thinking);
     if (attachments_images(p->attachments, &images, &fault) < 0 ||
         agent_mark(gw, p, key, &fault) < 0)
         return call_fail_fault(call, &fault);
@@ -290,8 +294,9 @@ static int agent_start(struct call *call, const struct agent_params *p, const ch
                         .run_id = p->run_id,
                         .session_key = key,
                         .caller_key = p->session_key && *p->session_key ? p->session_key : key,
-                        .message = p->message,
+                        .message = message,
                         .images = images,
+                        .thinking = thinking,
                         .extra_system = p->extra_system,
                         .timeout_ms = p->timeout_s < 0 ? -1 : p->timeout_s * 1000,
                     },
@@ -339,15 +344,10 @@ static int agent_run_call(struct call *call, const void *params)
     const struct command *command = command_of(p->message, NULL);
     char key[SESSION_KEY_MAX + 1];
     struct fault fault = {0};
-    struct session *session;
 
     if (p->agent_id && !agent_exists(gw, p->agent_id))
         return call_fail(call, WIRE_INVALID_REQUEST,
                          "invalid agent params: unknown agent id \"%s\"", p->agent_id);
-    if (p->deliver)
-        return call_fail(call, WIRE_INVALID_REQUEST,
-                         "invalid agent params: this gateway has no channel to deliver to; "
-                         "send deliver:false and read the answer here");
     if (agent_key(gw, p, key, &fault) < 0)
         return call_fail(call, WIRE_INVALID_REQUEST, "invalid agent params: %s", fault.text);
     if (command && command->resets && call_version(call) >= 4 && !call_require(call, SCOPE_ADMIN))
@@ -356,11 +356,10 @@ static int agent_run_call(struct call *call, const void *params)
         return 0;
     if (command_is_stop(p->message))
         return agent_stop(call, p, key);
-    session = session_find(gw, key);
-    if (session && strcmp(session_text(session, "sendPolicy", ""), "deny") == 0)
-        return call_fail(call, WIRE_INVALID_REQUEST, "send blocked by session policy");
-    if (session_check_agent(gw, key, &fault) < 0)
-        return call_fail_fault(call, &fault);
+    if (!chat_admit(call, key,
+                    &(struct chat_wish){
+                        .message = p->message, .thinking = p->thinking, .deliver = p->deliver}))
+        return 0;
     return agent_start(call, p, key);
 }
 

@@ -12,6 +12,8 @@
 #include "gateway/session/attachment.h"
 #include "gateway/session/command.h"
 #include "gateway/session/inject.h"
+#include "gateway/session/level.h"
+#include "gateway/session/policy.h"
 #include "gateway/session/turn.h"
 
 #include <string.h>
@@ -130,9 +132,12 @@ static int chat_start(struct call *call, const struct chat_message *m, const cha
 {
     static const struct turn_events events = {.accepted = chat_on_accepted};
     struct gateway *gw = call_gateway(call);
+    const char *message = m->message, *thinking = level_spelled(LEVEL_THINKING, m->thinking);
     CLEAN(mem_free) char *images = NULL;
     struct fault fault = {0};
     struct json_writer *w;
+
+    command_thinks(&message, &thinking);
 
     if (attachments_images(m->attachments, &images, &fault) < 0)
         return call_fail_fault(call, &fault);
@@ -147,13 +152,48 @@ static int chat_start(struct call *call, const struct chat_message *m, const cha
                         .run_id = m->run_id,
                         .session_key = key,
                         .caller_key = m->session_key,
-                        .message = m->message,
+                        .message = message,
                         .images = images,
+                        .thinking = thinking,
                         .timeout_ms = m->timeout_ms,
                     },
                     &events, call, &fault) < 0)
         return call_fail_fault(call, &fault);
     return 0;
+}
+
+bool chat_admit(struct call *call, const char *key, const struct chat_wish *wish)
+{
+    struct gateway *gw = call_gateway(call);
+    const char *rest;
+    const struct command *command = command_of(wish->message, &rest);
+    struct fault fault = {0};
+
+    if (wish->deliver) {
+        call_fail(call, WIRE_INVALID_REQUEST,
+                  "delivery channel is required: this gateway has no channel to deliver to; send "
+                  "deliver:false and read the answer here");
+        return false;
+    }
+    if (wish->thinking && *wish->thinking && !level_spelled(LEVEL_THINKING, wish->thinking)) {
+        call_fail(call, WIRE_INVALID_REQUEST,
+                  "invalid thinking \"%.40s\" (use off, minimal, low, medium, high or xhigh)",
+                  wish->thinking);
+        return false;
+    }
+    if (command && command->admin && *rest && call_version(call) >= 4 &&
+        !call_require(call, SCOPE_ADMIN))
+        return false;
+    /* A command is for the gateway: it may open again what it closed. */
+    if ((!command || command->resets) && !policy_allows(gw, key, session_find(gw, key))) {
+        call_fail(call, WIRE_INVALID_REQUEST, "send blocked by session policy");
+        return false;
+    }
+    if (session_check_agent(gw, key, &fault) < 0) {
+        call_fail_fault(call, &fault);
+        return false;
+    }
+    return true;
 }
 
 int chat_submit(struct call *call, const struct chat_message *m)
@@ -183,11 +223,10 @@ int chat_submit(struct call *call, const struct chat_message *m)
     if (outcome && strcmp(json_string(json_get(outcome, "status"), ""), "started") != 0)
         return chat_reply_known(call, m->run_id, outcome);
 
-    struct session *session = session_find(gw, key);
-    if (session && strcmp(session_text(session, "sendPolicy", ""), "deny") == 0)
-        return call_fail(call, WIRE_INVALID_REQUEST, "send blocked by session policy");
-    if (session_check_agent(gw, key, &fault) < 0)
-        return call_fail_fault(call, &fault);
+    if (!chat_admit(call, key,
+                    &(struct chat_wish){
+                        .message = m->message, .thinking = m->thinking, .deliver = m->deliver}))
+        return 0;
     return chat_start(call, m, key);
 }
 
@@ -200,6 +239,8 @@ static int chat_send_run(struct call *call, const void *params)
                                  .agent_id = p->agent_id,
                                  .message = p->message,
                                  .run_id = p->run_id,
+                                 .thinking = p->thinking,
+                                 .deliver = p->deliver,
                                  .attachments = p->attachments,
                                  .timeout_ms = p->timeout_ms,
                              });

@@ -8,16 +8,25 @@ struct gateway;
 
 /* A message into a session, as chat.send and sessions.send ask for it. Ends the call. */
 struct chat_message {
-    const char *session_key, *agent_id; /* as given; agent_id may be NULL */
-    const char *message, *run_id;
+    const char *session_key, *agent_id;      /* as given; agent_id may be NULL */
+    const char *message, *run_id, *thinking; /* thinking may be NULL */
     const struct json *attachments;
     int64_t timeout_ms; /* < 0: as configured */
     bool existing;      /* refused where no such session is */
+    bool deliver;       /* to a channel as well */
+};
+/* What of a message chat_admit looks at. */
+struct chat_wish {
+    const char *message, *thinking; /* NULL: none */
+    bool deliver;
 };
 extern const struct field chat_send_reply[];
 extern const struct field attachment_rows[]; /* what every method takes in `attachments` */
 /* A run that failed: error and payload both say so, as protocol.md 6.1 and 6.2 have it. */
 int chat_fail_run(struct call *call, const char *run_id, const char *error);
+/* Whether that message may go to that session: its policy and agent, levels that exist, commands that need
+ * admin, delivery that nobody could do. False: the call is answered. */
+bool chat_admit(struct call *call, const char *key, const struct chat_wish *wish);
 int chat_submit(struct call *call, const struct chat_message *message);
 
 /* chat_history.c */

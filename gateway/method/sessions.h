@@ -83,7 +83,7 @@ extern const struct field sessions_delete_fields[], sessions_delete_reply[];
 int sessions_delete_run(struct call *call, const void *params);
 
 struct sessions_send {
-    const char *key, *agent_id, *message, *run_id;
+    const char *key, *agent_id, *message, *run_id, *thinking;
     const struct json *attachments;
     int64_t timeout_ms;
 };
@@ -126,5 +126,3 @@ char *sessions_archive_name(struct gateway *gw, const char *session_id, const ch
 int sessions_set_label(struct gateway *gw, struct session *session, const char *label,
                        struct fault *reterr_fault);
 /* "provider/model" or an alias as the session's override; NULL clears. */
-int sessions_set_model(struct gateway *gw, struct session *session, const char *model,
-                       struct fault *reterr_fault);

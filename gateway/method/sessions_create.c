@@ -131,7 +131,7 @@ static int create_set(struct gateway *gw, struct session *session, const struct 
 {
     char parent[SESSION_KEY_MAX + 1];
 
-    if (p->model && sessions_set_model(gw, session, p->model, fault) < 0)
+    if (p->model && session_set_model(gw, session, p->model, fault) < 0)
         return -ERR_INVALID;
     if (p->label && sessions_set_label(gw, session, p->label, fault) < 0)
         return -ERR_INVALID;

@@ -96,8 +96,7 @@ static void reset_now(struct call *call, const char *key, const struct settling 
         return;
     }
     batch = store_batch(gw->store);
-    store_messages_drop(batch, session->session_id, INT64_MAX, true, loop_wall(gw->loop));
-    session_renew(gw, session);
+    session_restart(gw, session, batch);
     session_put(gw, session, batch, true);
     row_emit_changed(gw, batch, session, "reset", NULL, NULL);
     sessions_commit(gw, sessions_change_new(call, key, sessions_reply_entry), batch);

@@ -200,10 +200,12 @@ static const struct patch_row patch_rows[] = {
     {AT(pinned), .check = check_flag},
     {AT(unread), .check = check_flag},
     {AT(model), .check = check_model},
-    {AT(thinkingLevel), .check = check_allowed, .allowed = level_thinking},
+    {AT(thinkingLevel), .check = check_spelled, .allowed = level_thinking,
+     .spelled = level_thinking_spelled},
     {AT(fastMode), .check = check_fast_mode},
     {AT(permissionMode), .check = check_allowed, .allowed = permission_modes},
-    {AT(verboseLevel), .check = check_allowed, .allowed = level_verbose, .admin = true},
+    {AT(verboseLevel), .check = check_spelled, .allowed = level_verbose,
+     .spelled = level_verbose_spelled, .admin = true},
     {AT(traceLevel), .check = check_allowed, .allowed = levels_trace, .admin = true},
     {AT(reasoningLevel), .check = check_allowed, .allowed = level_reasoning, .admin = true,
      .off = "off"},
@@ -268,19 +270,6 @@ int sessions_set_label(struct gateway *gw, struct session *session, const char *
     return 0;
 }
 
-int sessions_set_model(struct gateway *gw, struct session *session, const char *model,
-                       struct fault *reterr_fault)
-{
-    struct model_name ref;
-    int r = model ? model_choose(gw, model, &ref, reterr_fault) : 0;
-
-    if (r < 0)
-        return r;
-    session_set_text(session, "providerOverride", model ? ref.provider : NULL);
-    session_set_text(session, "modelOverride", model ? ref.model : NULL);
-    return 0;
-}
-
 static void patch_set(struct gateway *gw, struct session *session, const struct patch_row *row,
                       const struct patch_value *v)
 {
@@ -291,7 +280,7 @@ static void patch_set(struct gateway *gw, struct session *session, const struct 
         return;
     }
     if (strcmp(row->name, "model") == 0) {
-        sessions_set_model(gw, session, text, NULL);
+        session_set_model(gw, session, text, NULL);
         return;
     }
     if (v->set.null || (row->off && text && strcasecmp(text, row->off) == 0)) {

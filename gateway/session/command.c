@@ -1,78 +1,41 @@
-/* The commands that really work, as rows. */
+/* The commands as rows, and how a message is recognised as one. What they do is in command_session.c and
+ * command_setting.c. */
 #include "gateway/session/command.h"
 
-#include "base/mem.h"
-#include "gateway/agent/agent.h"
-#include "gateway/gateway.h"
-#include "gateway/session/turn.h"
+#include "gateway/session/level.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-/* ---- handlers ---- */
-
-static void command_new(struct gateway *gw, struct session *session, struct store_batch *batch,
-                        struct buf *answer)
-{
-    store_messages_drop(batch, session->session_id, INT64_MAX, true, loop_wall(gw->loop));
-    session_renew(gw, session);
-    buf_add_str(answer, "New session started.");
-}
-
-static void command_status(struct gateway *gw, struct session *session, struct store_batch *batch,
-                           struct buf *answer)
-{
-    int64_t up = (loop_now(gw->loop) - gw->started_mono) / 1000;
-    struct model_name model;
-
-    (void)batch;
-    agent_model(gw, session, session->agent_id, &model);
-    buf_addf(answer, "Culvert %s, up %lld h %lld min\n", CULVERT_VERSION, (long long)(up / 3600),
-             (long long)(up / 60 % 60));
-    buf_addf(answer, "Session %s, %lld messages\n", session->key,
-             (long long)session->message_count);
-    buf_addf(answer, "Model %s/%s, tokens %lld in, %lld out\n", model.provider, model.model,
-             (long long)session_number(session, "inputTokens", 0),
-             (long long)session_number(session, "outputTokens", 0));
-    buf_addf(answer, "%zu turns running, %zu sessions", turn_count(gw), session_count(gw));
-}
-
-static void command_help(struct gateway *gw, struct session *session, struct store_batch *batch,
-                         struct buf *answer)
-{
-    (void)gw;
-    (void)session;
-    (void)batch;
-    for (const struct command *c = commands; c->name; c++)
-        buf_addf(answer, "%s/%s: %s", c == commands ? "" : "\n", c->name, c->description);
-}
-
-/* ---- rows ---- */
-
+/* clang-format off */
 const struct command commands[] = {
-    {"help", {"/commands"}, "Show the commands.", "status", false, command_help},
-    {"status",
-     {NULL},
-     "Show the session, its model and this gateway.",
-     "status",
-     false,
-     command_status},
-    {"stop", {"/abort"}, "Stop the answer that is being written.", "session", false, NULL},
-    {"new",
-     {NULL},
-     "Start the session anew; the old transcript is archived.",
-     "session",
-     true,
-     command_new},
-    {"reset",
-     {NULL},
-     "Start the session anew; the old transcript is archived.",
-     "session",
-     true,
-     command_new},
+    {"help", {"/commands"}, "Show the commands.", "status", .run = command_help},
+    {"status", {NULL}, "Show the session, its model and this gateway.", "status", .run = command_status},
+    {"usage", {NULL}, "Show what the session has used; tokens or full: under every answer, where a client shows it.",
+     "status", .argument = "[off|tokens|full]", .admin = true, .run = command_usage},
+    {"stop", {"/abort"}, "Stop the answer that is being written.", "session", .run = NULL},
+    {"new", {NULL}, "Start the session anew; the old transcript is archived.", "session", .argument = "[message]",
+     .resets = true, .run = command_new},
+    {"reset", {NULL}, "Start the session anew; the old transcript is archived.", "session", .argument = "[message]",
+     .resets = true, .run = command_new},
+    {"model", {NULL}, "Show or choose the session's model; default goes back to the agent's.", "options",
+     .argument = "[list|default|name]", .run = command_model},
+    {"models", {NULL}, "List the configured models.", "options", .run = command_models},
+    {"think", {"/thinking", "/t"}, "How much the model thinks; with a message behind it for that one alone.", "options",
+     .argument = "[level] [message]", .run = command_think},
+    {"verbose", {"/v"}, "How much is told of tools.", "options", .argument = "[on|full|off]", .admin = true,
+     .run = command_verbose},
+    {"reasoning", {"/reason"}, "Whether clients show what the model thought.", "options",
+     .argument = "[on|off|stream]", .admin = true, .run = command_reasoning},
+    {"queue", {NULL}, "What becomes of messages while an answer is being written.", "options",
+     .argument = "[steer|followup|collect|interrupt|default] [debounce:2s] [cap:20] [drop:summarize|old|new]",
+     .run = command_queue},
+    {"send", {NULL}, "Whether this session may send; inherit goes back to the rules.", "options",
+     .argument = "[on|off|inherit]", .admin = true, .run = command_send},
     {0},
 };
+/* clang-format on */
 
 void commands_write(struct json_writer *w)
 {
@@ -93,25 +56,24 @@ void commands_write(struct json_writer *w)
         jw_kstr(w, "category", c->category);
         jw_kstr(w, "source", "native");
         jw_kstr(w, "scope", "both");
-        jw_kbool(w, "acceptsArgs", c->resets);
+        jw_kbool(w, "acceptsArgs", c->argument != NULL);
         jw_object_end(w);
     }
     jw_array_end(w);
 }
 
-/* protocol.md 6.2 */
-static const char *const stop_words[] = {"stop", "esc", "abort", "wait", "exit", "interrupt"};
-
 /* ---- recognising ---- */
+
+#define BLANKS " \t\r\n"
 
 /* The message without blanks around it and one trailing ':'. */
 static size_t command_trim(const char **message)
 {
     size_t length;
 
-    *message += strspn(*message, " \t\r\n");
+    *message += strspn(*message, BLANKS);
     length = strlen(*message);
-    while (length > 0 && strchr(" \t\r\n:", (*message)[length - 1]))
+    while (length > 0 && strchr(BLANKS ":", (*message)[length - 1]))
         length--;
     return length;
 }
@@ -137,7 +99,7 @@ static const struct command *command_named(const char *text, size_t length)
 const struct command *command_of(const char *message, const char **ret_rest)
 {
     const struct command *c;
-    size_t length = command_trim(&message), word = strcspn(message, " \t\r\n:");
+    size_t length = command_trim(&message), word = strcspn(message, BLANKS ":");
 
     if (ret_rest)
         *ret_rest = "";
@@ -146,12 +108,41 @@ const struct command *command_of(const char *message, const char **ret_rest)
     if (word >= length)
         return command_named(message, length);
     c = command_named(message, word);
-    if (!c || !c->resets)
+    if (!c || !c->argument)
         return NULL;
     if (ret_rest)
-        *ret_rest = message + word + strspn(message + word, " \t\r\n:");
+        *ret_rest = message + word + strspn(message + word, BLANKS ":");
     return c;
 }
+
+bool command_thinks(const char **message, const char **ret_level)
+{
+    const char *rest;
+    const struct command *c = command_of(*message, &rest);
+    size_t word = strcspn(rest, BLANKS), gap = strspn(rest + word, BLANKS);
+    char level[32];
+
+    if (!c || c->run != command_think || gap == 0 || !rest[word + gap] || word >= sizeof(level))
+        return false;
+    memcpy(level, rest, word);
+    level[word] = '\0';
+    *ret_level = level_spelled(LEVEL_THINKING, level);
+    if (!*ret_level)
+        return false;
+    *message = rest + word + gap;
+    return true;
+}
+
+/* ---- stopping ---- */
+
+/* What people say to make it stop, alone; protocol.md 6.2 and what the published gateway has added. */
+static const char *const stop_words[] = {
+    "stop",        "esc",         "abort",       "wait",     "exit",       "interrupt",
+    "halt",        "please stop", "stop please", "stop run", "stop agent", "stop the agent",
+    "stop action", "detente",     "deten",       "detén",    "arrete",     "arrête",
+    "pare",        "stopp",       "anhalten",    "aufhören", "стоп",       "остановись",
+    "停止",        "停下来",      "暂停",        "やめて",   "止めて",     "रुको",
+    "توقف"};
 
 bool command_is_stop(const char *message)
 {
@@ -161,6 +152,8 @@ bool command_is_stop(const char *message)
     if (c)
         return strcmp(c->name, "stop") == 0;
     length = command_trim(&message);
+    while (length > 0 && strchr(".!?,;)", message[length - 1]))
+        length--;
     for (size_t i = 0; i < COUNT(stop_words); i++) {
         if (command_spells(message, length, stop_words[i]))
             return true;

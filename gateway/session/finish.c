@@ -89,7 +89,7 @@ void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason, 
     batch = store_batch(gw->store);
     if (session && strcmp(session->session_id, turn->session_id) == 0) {
         if (turn->command && !turn->rest && end == TURN_OK)
-            turn->command->run(gw, session, batch, &turn->text);
+            turn_command(turn, session, batch);
         record_answer(turn, session, batch);
         turn_put_session(turn, session, batch);
     }

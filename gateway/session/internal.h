@@ -34,6 +34,7 @@ struct turn {
     struct turn *riders;          /* those that this one answers too, by ->next */
     unsigned rider_count;
     const struct command *command; /* the message is one (command.h); NULL: it is for the agent */
+    char *argument;                /* of the command; NULL: none */
     char *rest, *images; /* a message that is stored when the turn starts; NULL: it is stored */
     struct op renew;     /* the batch that does so */
     struct lane *lane;
@@ -86,6 +87,8 @@ struct turns {
 };
 
 /* turn.c */
+/* Its answer goes into turn->text. */
+void turn_command(struct turn *turn, struct session *session, struct store_batch *batch);
 void turn_start(struct turn *turn);
 void turn_stop(struct turn *turn, const char *reason);
 void turn_leave(struct turn *turn); /* out of the table and its lane, freed */

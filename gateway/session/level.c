@@ -18,13 +18,40 @@ const struct level_row level_rows[LEVEL_COUNT] = {
     [LEVEL_REASONING] = {"reasoningLevel", "reasoningDefault", level_reasoning},
 };
 
+/* What people write besides; protocol.md 4.1 leaves room for it. */
+static const struct {
+    enum level level;
+    const char *said, *meant;
+} level_others[] = {
+    {LEVEL_THINKING, "on", "low"},          {LEVEL_THINKING, "min", "minimal"},
+    {LEVEL_THINKING, "mid", "medium"},      {LEVEL_THINKING, "med", "medium"},
+    {LEVEL_THINKING, "adaptive", "medium"}, {LEVEL_THINKING, "highest", "high"},
+    {LEVEL_THINKING, "max", "xhigh"},       {LEVEL_THINKING, "ultra", "xhigh"},
+    {LEVEL_THINKING, "x-high", "xhigh"},    {LEVEL_VERBOSE, "all", "full"},
+    {LEVEL_VERBOSE, "everything", "full"},
+};
+
 const char *level_spelled(enum level level, const char *text)
 {
     for (const char *const *at = level_rows[level].allowed; text && *at; at++) {
         if (strcasecmp(text, *at) == 0)
             return *at;
     }
+    for (size_t i = 0; text && i < COUNT(level_others); i++) {
+        if (level_others[i].level == level && strcasecmp(text, level_others[i].said) == 0)
+            return level_others[i].meant;
+    }
     return NULL;
+}
+
+const char *level_thinking_spelled(const char *text)
+{
+    return level_spelled(LEVEL_THINKING, text);
+}
+
+const char *level_verbose_spelled(const char *text)
+{
+    return level_spelled(LEVEL_VERBOSE, text);
 }
 
 static const char *level_standard(struct gateway *gw, enum level level)

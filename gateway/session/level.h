@@ -16,6 +16,8 @@ extern const struct level_row level_rows[LEVEL_COUNT];
 
 /* As the table spells it ("HIGH" → "high"); NULL: no such level. */
 const char *level_spelled(enum level level, const char *text);
+const char *level_thinking_spelled(const char *text);
+const char *level_verbose_spelled(const char *text);
 /* Never NULL. session NULL: of the agent. Borrowed until the session or the configuration changes. */
 const char *level_of(struct gateway *gw, const struct session *session, const char *agent_id,
                      enum level level);

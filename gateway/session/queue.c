@@ -103,7 +103,8 @@ static bool queue_is_message(const struct turn *turn)
 /* May be answered together with others: it asks for nothing special. */
 static bool queue_is_plain(const struct turn *turn)
 {
-    return queue_is_message(turn) && !turn->thinking && !turn->extra_system && !turn->client_tools;
+    return queue_is_message(turn) && !turn->thinking && !turn->extra_system &&
+           !turn->client_tools && !turn->model_asked && turn->max_tokens == 0;
 }
 
 static bool queue_waits(const struct turn *turn)

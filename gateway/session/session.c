@@ -305,6 +305,25 @@ void session_renew(struct gateway *gw, struct session *s)
     session_set_number(s, "sessionStartedAt", loop_wall(gw->loop));
 }
 
+void session_restart(struct gateway *gw, struct session *s, struct store_batch *batch)
+{
+    store_messages_drop(batch, s->session_id, INT64_MAX, true, loop_wall(gw->loop));
+    session_renew(gw, s);
+}
+
+int session_set_model(struct gateway *gw, struct session *s, const char *model,
+                      struct fault *reterr_fault)
+{
+    struct model_name ref;
+    int r = model ? model_choose(gw, model, &ref, reterr_fault) : 0;
+
+    if (r < 0)
+        return r;
+    session_set_text(s, "providerOverride", model ? ref.provider : NULL);
+    session_set_text(s, "modelOverride", model ? ref.model : NULL);
+    return 0;
+}
+
 /* ---- members of the entry ---- */
 
 const char *session_text(const struct session *s, const char *name, const char *otherwise)

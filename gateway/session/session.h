@@ -68,6 +68,12 @@ void session_put(struct gateway *gw, struct session *session, struct store_batch
 void session_remove(struct gateway *gw, struct session *session, struct store_batch *batch);
 /* A fresh id and an empty transcript; levels, model, label, policy and origin stay. protocol.md 4.1. */
 void session_renew(struct gateway *gw, struct session *session);
+/* The same with the old transcript archived, in the batch. The row is the caller's. */
+void session_restart(struct gateway *gw, struct session *session, struct store_batch *batch);
+/* The model of this session from now on, by any name model_choose knows; NULL: as configured. -ERR_INVALID with
+ * a fault. */
+int session_set_model(struct gateway *gw, struct session *session, const char *model,
+                      struct fault *reterr_fault);
 
 /* Members of the entry. */
 const char *session_text(const struct session *session, const char *name, const char *otherwise);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "gateway/config/config.h"
+#include "gateway/session/policy.h"
 #include "gateway/session/queue.h"
 #include "gateway/session/row.h"
 #include "gateway/session/transcript.h"
@@ -70,6 +71,7 @@ static void turn_free(struct turn *turn)
     mem_free(turn->agent_id);
     mem_free(turn->extra_system);
     mem_free(turn->rest);
+    mem_free(turn->argument);
     mem_free(turn->images);
     mem_free(turn->error);
     turn->magic = 0;
@@ -111,7 +113,9 @@ static struct turn *turn_new(struct gateway *gw, const struct turn_request *requ
     turn->caller_key = mem_string(request->caller_key);
     turn->extra_system = mem_string(request->extra_system);
     turn->command = command_of(request->message, &rest);
-    if (*rest || (turn->command && turn->command->resets && request->images))
+    if (turn->command && !turn->command->resets)
+        turn->argument = mem_string(rest);
+    else if (*rest || (turn->command && request->images))
         turn->rest = mem_string(rest);
     turn->timeout_ms = turn_timeout(gw, request->timeout_ms);
     turn->delta_at = INT64_MIN;
@@ -214,6 +218,11 @@ int turn_submit(struct gateway *gw, const struct turn_request *request,
         turn->images_in = mem_string(request->images);
     }
     batch = store_batch(gw->store);
+    if (lane_first(turn->lane) == turn && policy_stale(gw, session)) {
+        session_restart(gw, session, batch);
+        memcpy(turn->session_id, session->session_id, sizeof(turn->session_id));
+        row_emit_changed(gw, batch, session, "reset", NULL, NULL);
+    }
     if (!turn->command && lane_resets(turn->lane))
         turn->rest = mem_string(request->message);
     if (turn->rest)
@@ -260,6 +269,17 @@ static void turn_on_accepted(struct op *op, int result)
 
 /* ---- 2. its lane starts it ---- */
 
+void turn_command(struct turn *turn, struct session *session, struct store_batch *batch)
+{
+    turn->command->run(&(struct command_call){
+        .gw = turn->gw,
+        .session = session,
+        .batch = batch,
+        .argument = turn->argument ? turn->argument : "",
+        .answer = &turn->text,
+    });
+}
+
 static void turn_on_timeout(void *arg)
 {
     struct turn *turn = arg;
@@ -291,7 +311,7 @@ static void turn_start_late(struct turn *turn, struct session *session)
     struct store_batch *batch = store_batch(turn->gw->store);
 
     if (turn->command)
-        turn->command->run(turn->gw, session, batch, &turn->text);
+        turn_command(turn, session, batch);
     buf_clear(&turn->text);
     memcpy(turn->session_id, session->session_id, sizeof(turn->session_id));
     turn_put_user(turn, session, batch, turn->rest, turn->images);

@@ -110,10 +110,13 @@ T(startup_has_what_the_first_page_needs)
     struct rig *rig = rig_new(NULL);
     struct peer *p = peer_connect(rig, 4, SCOPES);
 
-    t_json(peer_call(p, "chat.startup", "{'sessionKey':'main','limit':80,'maxBytes':100000}"),
+    const char *first =
+        peer_call(p, "chat.startup", "{'sessionKey':'main','limit':80,'maxBytes':100000}");
+    t_has(first, "\"commands\":[{\"name\":\"help\"");
+    t_json(first,
            "{'payload':{'messages':[],'agentsList':{'defaultId':'main','mainKey':'main','scope':'"
            "per-sender','agents':"
-           "[{'id':'main'}]},'metadata':{'models':['*'],'commands':['*','*','*','*','*']}}}");
+           "[{'id':'main'}]},'metadata':{'models':['*']}}}");
     t_json(peer_call(p, "chat.metadata", "{}"), "{'payload':{'models':['*']}}");
     rig_free(rig);
 }
