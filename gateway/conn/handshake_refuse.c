@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "gateway/conn/internal.h"
 #include "gateway/conn/limit.h"
+#include "gateway/http/control_ui.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,7 @@ static void compose(struct conn *conn, enum refusal_kind kind)
         .params = kind > REFUSAL_BAD_PARAMS && h->tree ? &h->params : NULL,
         .local_host = ingress_is_here(&h->ingress),
         .text = h->reason,
+        .served_build = control_ui_build(conn->gw),
         .can_retry_with_device_token = has_other_way(conn, h),
         .need = h->need,
         .request_id = h->pairing_id[0] ? h->pairing_id : NULL,

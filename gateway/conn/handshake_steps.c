@@ -2,6 +2,8 @@
  * knows why it would refuse. The first refusal ends it. */
 #include "gateway/conn/internal.h"
 #include "gateway/conn/limit.h"
+#include "gateway/http/control_ui.h"
+#include "gateway/http/pages.h"
 #include "gateway/pairing/signin.h"
 
 #include <stdio.h>
@@ -82,6 +84,20 @@ static enum refusal_kind step_proof(struct conn *conn, struct conn_handshake *h)
         return REFUSAL_NONE;
     return refusals[device_prove(&h->params, h->version, h->nonce, nonce_free,
                                  loop_wall(conn->gw->loop), &h->key)];
+}
+
+/* A page of ours that stayed open while its folder was renewed: it is told to reload before it is let in.
+ * The page names its build with more behind it than the script does. */
+static enum refusal_kind step_build(struct conn *conn, struct conn_handshake *h)
+{
+    const char *served = control_ui_build(conn->gw), *shown = h->params.client.build_id;
+    size_t length = shown ? strlen(shown) : 0;
+
+    if (!served || !length || !h->ingress.own_page || !pages_has_folder(conn->gw) ||
+        connect_client_kind(&h->params) != CLIENT_CONTROL_UI)
+        return REFUSAL_NONE;
+    bool same = strncmp(served, shown, length) == 0 && strchr("-", served[length]);
+    return same ? REFUSAL_NONE : REFUSAL_UI_BUILD;
 }
 
 /* What v4 names deviceToken, or whatever a client put in the token field. */
@@ -190,8 +206,8 @@ static enum refusal_kind step_auth(struct conn *conn, struct conn_handshake *h)
 }
 
 typedef enum refusal_kind handshake_step(struct conn *conn, struct conn_handshake *h);
-static handshake_step *const steps[] = {step_params,   step_version, step_role,
-                                        step_presence, step_proof,   step_auth};
+static handshake_step *const steps[] = {step_params, step_version, step_role, step_presence,
+                                        step_proof,  step_build,   step_auth};
 
 enum refusal_kind handshake_steps(struct conn *conn, struct conn_handshake *h)
 {

@@ -4,6 +4,7 @@
 #include "gateway/event/event.h"
 #include "gateway/event/health.h"
 #include "gateway/event/presence.h"
+#include "gateway/http/pages.h"
 #include "gateway/method/method.h"
 #include "gateway/session/session.h"
 
@@ -20,6 +21,8 @@ static void write_server(struct conn *conn, struct json_writer *w)
     if (conn->version >= 4)
         jw_kstr(w, "bootId", conn->gw->boot_id);
     jw_kstr(w, "connId", conn->uuid);
+    if (conn->version >= 4 && pages_has_folder(conn->gw)) /* its version is its own affair */
+        jw_kstr(w, "controlUiBuildSource", "configured");
     jw_object_end(w);
 }
 

@@ -204,8 +204,8 @@ int ingress_judge(const struct ingress_facts *facts, struct ingress *ret, const 
 
     if (facts->origin) {
         in.browser = true;
-        if (!listed(facts->origin, facts->allowed_origins) &&
-            !same_origin(facts, &in, tcp ? &local : NULL)) {
+        in.own_page = same_origin(facts, &in, tcp ? &local : NULL);
+        if (!in.own_page && !listed(facts->origin, facts->allowed_origins)) {
             *ret_why =
                 "origin not allowed: open the page from the gateway's own address, or list the "
                 "origin in gateway.controlUi.allowedOrigins\n";

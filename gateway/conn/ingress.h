@@ -27,6 +27,7 @@ struct ingress {
     bool proxied;       /* a forwarding header was there */
     bool trusted_proxy; /* and the socket's other end is one of gateway.trustedProxies */
     bool browser;       /* an Origin was there (and allowed) */
+    bool own_page;      /* and it is this listener's own: the page came from us */
     bool exempt;        /* failed authentication is delayed, never locked out */
     char address[ADDRESS_TEXT];  /* the client's; "" when it has none */
     char rate_key[ADDRESS_TEXT]; /* what the limiter counts; never empty */

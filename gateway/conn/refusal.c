@@ -2,12 +2,14 @@
  * details each family has, then the close. Pure; owns nothing. protocol.md 2.5 and 2.11. */
 #include "gateway/conn/refusal.h"
 
+#include "base/mem.h"
 #include "gateway/method/call.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define MESSAGE_MAX 1024
+#define MESSAGE_MAX       1024
+#define REFUSAL_BUILD_MAX 96 /* what client.buildId may be long; protocol.md 2.2 */
 
 static const struct refusal_row {
     enum wire_error code;
@@ -170,6 +172,18 @@ static void details_pairing(const struct refusal_context *context, struct json_w
     }
 }
 
+/* The reload is done once per build, so a page that stays the same does not go round for ever. */
+static void details_build(const struct refusal_context *context, struct json_writer *w)
+{
+    CLEAN(mem_free)
+    char *build = mem_format("%.*s", REFUSAL_BUILD_MAX,
+                             context->served_build ? context->served_build : "unknown");
+
+    jw_kstr(w, "code", "PROTOCOL_MISMATCH");
+    jw_kstr(w, "gatewayBuildId", build);
+    jw_kbool(w, "reloadRequired", true);
+}
+
 static void details_auth(enum refusal_kind kind, const struct refusal_context *context,
                          struct json_writer *w)
 {
@@ -195,6 +209,8 @@ static void write_details(enum refusal_kind kind, const struct refusal_context *
         details_protocol(context, w);
     else if (kind == REFUSAL_PAIRING)
         details_pairing(context, w);
+    else if (kind == REFUSAL_UI_BUILD)
+        details_build(context, w);
     else if (refusal_is_auth(kind))
         details_auth(kind, context, w);
     else {
@@ -217,6 +233,8 @@ void refusal_write(enum refusal_kind kind, const struct refusal_context *context
         jw_kbool(w, "retryable", true);
         jw_kint(w, "retryAfterMs", 1000);
     }
+    if (kind == REFUSAL_UI_BUILD)
+        jw_kbool(w, "retryable", false);
     write_details(kind, context, w);
     jw_object_end(w);
 }

@@ -26,6 +26,7 @@ struct refusal_context {
     bool local_host;                     /* the client is on this host: hints differ */
     const char *text;                    /* BAD_PARAMS, UNAVAILABLE: what fills %s */
     bool can_retry_with_device_token;    /* auth failures: the device has a token that would do */
+    const char *served_build;            /* UI_BUILD: what the page would be after a reload */
     /* PAIRING only */
     enum pairing_need need;
     const char *request_id; /* NULL: the table of requests is full */

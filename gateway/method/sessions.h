@@ -9,7 +9,7 @@ struct call;
 
 struct sessions_list {
     int64_t limit, offset, active_minutes;
-    bool include_global, include_unknown, configured_only, titles, last;
+    bool include_global, include_unknown, configured_only, titles, last, has_board, no_subagents;
     int sort;
     const char *label, *spawned_by, *agent_id, *search;
     const struct json *archived;

@@ -18,7 +18,7 @@
 
 /* ---- sessions.list ---- */
 
-static const char *const list_sorts[] = {"updatedAt", "lastInteractionAt", NULL};
+static const char *const list_sorts[] = {"updatedAt", "lastInteractionAt", "activity", NULL};
 static const char *const archived_names[] = {"all", NULL};
 const struct field sessions_list_fields[] = {
     K_INT(sessions_list, "limit", limit, OPTIONAL, 1, 1e9, 0),
@@ -29,6 +29,8 @@ const struct field sessions_list_fields[] = {
     K_BOOL(sessions_list, "configuredAgentsOnly", configured_only, false),
     K_BOOL(sessions_list, "includeDerivedTitles", titles, false),
     K_BOOL(sessions_list, "includeLastMessage", last, false),
+    K_BOOL(sessions_list, "hasBoard", has_board, false),
+    K_BOOL(sessions_list, "excludeSubagents", no_subagents, false),
     K_ENUM(sessions_list, "sortBy", sort, list_sorts, 0),
     K_STR(sessions_list, "label", label, FIELD_NONEMPTY, SESSION_LABEL_MAX),
     K_STR(sessions_list, "spawnedBy", spawned_by, FIELD_NONEMPTY, KEY_CAP),
@@ -88,6 +90,10 @@ static bool list_matches(struct gateway *gw, const struct session *s, const stru
 {
     int64_t since = p->active_minutes ? loop_wall(gw->loop) - p->active_minutes * 60000 : INT64_MIN;
 
+    if (p->has_board) /* no session has one: there are no boards here */
+        return false;
+    if (p->no_subagents && strstr(s->key, ":subagent:"))
+        return false;
     if (s->updated_at < since || !list_archived(s, p->archived))
         return false;
     if ((strcmp(s->key, "global") == 0 && !p->include_global) ||
@@ -127,7 +133,7 @@ static void list_select(struct gateway *gw, const struct sessions_list *p, int v
         if (list_matches(gw, s, p))
             page->all[page->total++] = s;
     }
-    if (p->sort == 1)
+    if (p->sort > 0)
         qsort(page->all, page->total, sizeof(*page->all), list_by_interaction);
     page->first = (size_t)p->offset < page->total ? (size_t)p->offset : page->total;
     page->count = page->total - page->first;

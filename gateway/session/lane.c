@@ -184,3 +184,8 @@ size_t turn_count(const struct gateway *gw)
 {
     return gw->turns->running;
 }
+
+size_t turn_waiting(const struct gateway *gw)
+{
+    return gw->turns->by_run.count - gw->turns->running;
+}

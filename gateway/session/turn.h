@@ -19,7 +19,8 @@ struct turns *turns_new(struct gateway *gw, struct fault *reterr_fault)
     MUSTCHECK; /* ends interrupted turns */
 /* Ends every turn as interrupted (shutdown), then frees. Before models_free and calls_free. */
 struct turns *turns_free(struct turns *turns);
-size_t turn_count(const struct gateway *gw); /* running now */
+size_t turn_count(const struct gateway *gw);   /* running now */
+size_t turn_waiting(const struct gateway *gw); /* for their lane or for a place */
 
 /* ---- for gateway/session and the method groups ---- */
 
