@@ -108,7 +108,7 @@ static int start_modules(struct gateway *gw, struct fault *reterr_fault)
     gw->conns = conns_new(gw);
     gw->models = models_new(gw);
     gw->egress = egress_new(gw);
-    gw->tools = tools_new();
+    gw->tools = tools_new(gw);
     gw->approvals = approvals_new(gw);
     gw->acp = acp_new(gw);
     if (!(gw->pairing = pairing_new(gw, reterr_fault)) ||

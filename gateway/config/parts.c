@@ -61,9 +61,17 @@ static const struct field acp_program_rows[] = {
 };
 static const struct field acp_program[] = {P_OBJECT("", acp_program_rows)};
 #define TOOL_LISTS P_STRS("allow", 256), P_STRS("alsoAllow", 256), P_STRS("deny", 256)
+static const struct field agent_exec[] = {
+    P_ENUM("mode", ONE_OF("deny", "allowlist", "ask", "auto", "full")),
+    P_ENUM("security", ONE_OF("deny", "allowlist", "full")),
+    P_ENUM("ask", ONE_OF("off", "on-miss", "always")),
+    P_INT("timeoutSeconds", 1, 86400),
+    F_END,
+};
 static const struct field agent_tools[] = {
     P_ENUM("profile", ONE_OF("minimal", "coding", "messaging", "full")),
     TOOL_LISTS,
+    P_OBJECT("exec", agent_exec),
     F_END,
 };
 #define AGENT_ROWS                                                                                 \
@@ -224,6 +232,7 @@ const struct part_row part_rows[] = {
     PART("tools.allow",                  HOT, "tools, \"*\" patterns and group:<id> that agents may use; empty: all of the profile", P_STRS("", 256)),
     PART("tools.alsoAllow",              HOT, "tools that agents may use besides those of the profile", P_STRS("", 256)),
     PART("tools.deny",                   HOT, "tools that no agent may use; wins", P_STRS("", 256)),
+    PART("tools.exec.allowlist",         HOT, "programs that may run, by their absolute path without links; \"*\" is any name", P_STRS("", 1000)),
     PART("tools.agentToAgent.allow",     HOT, "agents that may reach one another; absent: all", P_STRS("", 256)),
     PART("gateway.tools.allow",          HOT, "tools offered over HTTP although they are not by default", P_STRS("", 256)),
     PART("gateway.tools.deny",           HOT, "tools never offered over HTTP", P_STRS("", 256)),

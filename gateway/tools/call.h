@@ -5,6 +5,12 @@
 
 #define TOOL_CALL_MAGIC 0x746f6f6cu
 
+struct tools {
+    struct tool_call *first;
+    size_t count;
+    struct json *exec_learned; /* exec_policy.c */
+};
+
 struct tool_call {
     uint32_t magic;
     struct gateway *gw;

@@ -7,8 +7,8 @@
 #include "gateway/agent/agent.h"
 #include "gateway/config/config.h"
 #include "gateway/gateway.h"
+#include "gateway/tools/pattern.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -21,30 +21,6 @@ static const struct {
 };
 
 /* ---- entries ---- */
-
-/* "*" stands for any run of characters; linear for one star, bounded by the length of names for more. */
-static bool pattern_fits(const char *pattern, const char *name)
-{
-    const char *star = NULL, *retry = NULL;
-
-    while (*name) {
-        if (*pattern == '*') {
-            star = pattern++;
-            retry = name;
-        } else if (tolower((unsigned char)*pattern) == tolower((unsigned char)*name)) {
-            pattern++;
-            name++;
-        } else if (star) {
-            pattern = star + 1;
-            name = ++retry;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
-}
 
 static bool entry_fits(const char *entry, const struct tool *tool)
 {

@@ -9,24 +9,26 @@
 #include "base/mem.h"
 #include "gateway/gateway.h"
 #include "gateway/tools/call.h"
+#include "gateway/tools/exec_policy.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-struct tools {
-    struct tool_call *first;
-    size_t count;
-};
-
-struct tools *tools_new(void)
+struct tools *tools_new(struct gateway *gw)
 {
-    return NEW(struct tools);
+    struct tools *tools = NEW(struct tools);
+
+    tools->exec_learned = exec_learned_load(gw);
+    return tools;
 }
 
 struct tools *tools_free(struct tools *tools)
 {
-    while (tools && tools->first)
+    if (!tools)
+        return NULL;
+    while (tools->first)
         tool_drop(tools->first);
+    json_free(tools->exec_learned);
     return mem_free(tools);
 }
 

@@ -47,7 +47,7 @@ struct tool_events {
     void (*end)(void *arg, int result, const struct tool_result *out);
 };
 
-struct tools *tools_new(void) MUSTCHECK;
+struct tools *tools_new(struct gateway *gw) MUSTCHECK;
 /* Drops what runs: the owners of calls (turns, HTTP exchanges) are gone already. NULL ok. */
 struct tools *tools_free(struct tools *tools);
 

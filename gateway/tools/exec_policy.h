@@ -1,0 +1,34 @@
+/* Whether a command may run on the gateway host: tools.exec.{mode,security,ask,allowlist}, the agent's own
+ * over the gateway's, and what people allowed for good. Loop thread only. */
+#pragma once
+
+#include "gateway/tools/exec_plan.h"
+
+struct gateway;
+struct tools;
+
+#define EXEC_LEARNED_MAX                                                                           \
+    1000 /* programs allowed for good, all agents together; one more: the oldest goes */
+
+enum exec_security { EXEC_DENY, EXEC_ALLOWLIST, EXEC_FULL };
+enum exec_ask { EXEC_ASK_OFF, EXEC_ASK_ON_MISS, EXEC_ASK_ALWAYS };
+struct exec_rules {
+    enum exec_security security;
+    enum exec_ask ask;
+    int64_t timeout_ms; /* of one command */
+};
+void exec_rules_of(struct gateway *gw, const char *agent_id, struct exec_rules *ret);
+const char *exec_security_name(enum exec_security security);
+const char *exec_ask_name(enum exec_ask ask);
+
+enum exec_verdict { EXEC_RUN, EXEC_ASK, EXEC_REFUSE };
+/* The plan is worked out. REFUSE fills the fault. */
+enum exec_verdict exec_decide(struct gateway *gw, const char *agent_id,
+                              const struct exec_plan *plan, struct fault *reterr_fault);
+/* May "always" be answered for it? Not for shells and interpreters. */
+bool exec_may_learn(const struct exec_plan *plan);
+/* From now on the agent may run this program; kept over restarts. */
+void exec_learn(struct gateway *gw, const char *agent_id, const struct exec_plan *plan);
+
+/* tool.c's: what was learned, at the start and at the end. */
+struct json *exec_learned_load(struct gateway *gw) MUSTCHECK;
