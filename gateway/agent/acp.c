@@ -41,6 +41,7 @@ static void run_free(struct agent_run *run)
     mem_free(run->run_id);
     mem_free(run->extra_system);
     mem_free(run->prompt);
+    mem_free(run->model);
     run->magic = 0;
     mem_free(run);
 }
@@ -62,7 +63,6 @@ bool acp_run_let_go(struct agent_run *run)
 static void run_end(struct agent_run *run, int result, const struct model_result *out)
 {
     CLEAN(json_free) struct json *content = NULL;
-    CLEAN(mem_free) char *model = NULL;
     const struct agent_events *events;
     struct model_result told = *out;
     void *arg = run->arg;
@@ -71,10 +71,9 @@ static void run_end(struct agent_run *run, int result, const struct model_result
     acp_update_finish(run, result == 0 ? &content : NULL);
     if (!acp_run_let_go(run))
         return; /* dropped by what it told */
-    if (run->child) {
-        model = mem_string(run->child->program.name);
+    if (run->child)
         acp_child_release(run->child);
-    }
+    CLEAN(mem_free) char *model = TAKE(run->model);
     events = run->events;
     told.content = content;
     told.usage = run->usage;
@@ -226,7 +225,9 @@ static void run_on_page(struct op *op, int result)
     }
     run->state = ACP_RUN_OPENING;
     run->child = acp_child_get(run, &fault);
-    if (!run->child)
+    if (run->child)
+        run->model = mem_string(run->child->program.name);
+    else
         run_fail(run, fault.code, MODEL_ERROR_UNKNOWN, fault.text);
 }
 

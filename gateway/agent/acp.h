@@ -128,6 +128,7 @@ struct agent_run {
     char *prompt; /* JSON array of content blocks */
     bool has_image;
     struct acp_child *child; /* NULL: not yet, or lost */
+    char *model;             /* its program's name; NULL: not yet */
     struct timer timer;      /* the turn's time; CANCELLING: the patience */
     struct defer end;        /* an end that must not come from inside start or cancel */
     int end_result;          /* of a run that is stopped: why */

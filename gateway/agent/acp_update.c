@@ -124,7 +124,7 @@ static void settle(struct agent_run *run)
     write_content(run, &w);
     jw_kstr(&w, "api", "acp");
     jw_kstr(&w, "provider", "acp");
-    jw_kstr(&w, "model", run->child ? run->child->program.name : NULL);
+    jw_kstr(&w, "model", run->model);
     jw_key(&w, "usage");
     transcript_write_usage(&none, &w);
     jw_kstr(&w, "stopReason", "toolUse");

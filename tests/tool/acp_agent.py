@@ -41,9 +41,9 @@ def read():
         time.sleep(1)
 
 
-def update(session, kind, **members):
+def update(session, news, **members):
     send({"method": "session/update",
-          "params": {"sessionId": session, "update": {"sessionUpdate": kind, **members}}})
+          "params": {"sessionId": session, "update": {"sessionUpdate": news, **members}}})
 
 
 def say(session, text):

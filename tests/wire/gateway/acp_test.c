@@ -1,0 +1,263 @@
+/* ACP agents that behave: what they tell, what they ask, what they remember. Real programs. */
+#include "tests/rig/acp_rig.h"
+
+/* ---- telling ---- */
+
+T(words_thoughts_tools_plan_and_usage_in_order)
+{
+    struct agent_rig *ar = acp_rig();
+
+    t_str(acp_say(ar, "work"), "First I read. Then I answer: größer ✓.");
+    t_eq(ar->result, 0);
+    t_str(ar->stop_reason, "stop");
+    t_str(ar->provider, "acp");
+    t_str(ar->model, "script");
+    t_str(ar->thinking.data, "Let me think.");
+    t_eq(ar->usage.input, 10);
+    t_eq(ar->usage.output, 5);
+    t_json(agent_rig_print(ar->messages),
+           "[{'role':'assistant','stopReason':'toolUse','content':["
+           "{'type':'thinking','thinking':'Let me think.'},{'type':'text','text':'First I read. '},"
+           "{'type':'toolCall','id':'t1','name':'read','arguments':{'path':'a.txt'}},"
+           "{'type':'toolCall','id':'t2','name':'search','arguments':{'query':'b'}}]},"
+           "{'role':'toolResult','toolCallId':'t2','toolName':'search','isError':true,"
+           "'content':[{'type':'text','text':'*'}]},"
+           "{'role':'toolResult','toolCallId':'t1','isError':false,"
+           "'content':[{'type':'text','text':'the file'}]}]");
+    t_json(agent_rig_print(ar->content), "[{'type':'text','text':'Then I answer: größer ✓.'}]");
+    t_json(agent_rig_print(ar->streams),
+           "[{'stream':'plan','data':{'steps':[{'step':'look','status':'pending'}]}},"
+           "{'stream':'tool','data':{'phase':'start','name':'read','toolCallId':'t1'}},"
+           "{'stream':'tool','data':{'phase':'start','toolCallId':'t2','args':{'query':'b'}}},"
+           "{'stream':'tool','data':{'phase':'result','toolCallId':'t2','isError':true}},"
+           "{'stream':'tool','data':{'phase':'result','toolCallId':'t1','isError':false,"
+           "'result':{'content':[{'text':'the file'}]}}},"
+           "{'stream':'usage','data':{'contextTokens':1200,'contextWindow':200000}}]");
+    agent_rig_free(ar);
+}
+
+T(one_program_serves_the_turns_of_a_session)
+{
+    struct agent_rig *ar = acp_rig();
+
+    acp_say(ar, "memory one");
+    t_has(acp_say(ar, "memory two"), "2 things: memory one; memory two");
+    session_renew(ar->rig->gw, ar->session);
+    t_has(acp_say(ar, "memory three"), "1 things: memory three"); /* after a reset: a fresh one */
+    agent_rig_free(ar);
+}
+
+T(idle_programs_are_stopped)
+{
+    struct agent_rig *ar = acp_rig();
+    int pid = 0, other = 0;
+
+    t_eq(sscanf(acp_say(ar, "grandchild"), "pids %d %d", &pid, &other), 2);
+    loop_advance(ar->rig->gw->loop, 10 * 60000 + 1);
+    agent_rig_settle(ar);
+    t_ok(acp_dies(ar, pid) && acp_dies(ar, other));
+    t_has(acp_say(ar, "memory x"), "1 things"); /* and started again */
+    agent_rig_free(ar);
+}
+
+T(a_session_is_gone_on_with_where_the_program_can)
+{
+    CLEAN(mem_free) char *options = mem_format("'--load','%s/load.json'", t_tmpdir());
+    struct agent_rig *ar = acp_rig_as(options, "", "");
+
+    acp_say(ar, "memory one");
+    t_has(agent_rig_print(ar->session->entry), "\"acp\":{");
+    loop_advance(ar->rig->gw->loop, 10 * 60000 + 1);
+    t_str(acp_say(ar, "memory two"), "I was told 2 things: memory one; memory two");
+    agent_rig_free(ar);
+}
+
+T(the_last_idle_program_makes_place)
+{
+    struct agent_rig *ar = acp_rig_as("", "", "acp:{maxConcurrentSessions:1}");
+    struct session *first = ar->session;
+    int pid = 0, other = 0;
+
+    t_eq(sscanf(acp_say(ar, "grandchild"), "pids %d %d", &pid, &other), 2);
+    ar->session = session_ensure(ar->rig->gw, "agent:main:second", NULL);
+    t_has(acp_say(ar, "memory x"), "1 things");
+    t_ok(acp_dies(ar, pid));
+    ar->session = first;
+    t_has(acp_say(ar, "memory y"), "1 things");
+    agent_rig_free(ar);
+}
+
+T(images_only_where_they_are_taken)
+{
+    static const char *const options[] = {"'--image'", ""};
+    const char *image =
+        "[{\"type\":\"image\",\"mimeType\":\"image/png\",\"data\":\"iVBORw0KGgo=\"}]";
+
+    for (size_t i = 0; i < COUNT(options); i++) {
+        struct agent_rig *ar = acp_rig_as(options[i], "", "");
+        struct agent_request request = agent_rig_request(ar, "x");
+        CLEAN(mem_free) char *message = transcript_user("image", image, "run", 1);
+
+        request.user_seq = agent_rig_put(ar, "user", "run", message);
+        agent_rig_start_as(ar, &request);
+        agent_rig_end(ar, 20);
+        if (*options[i])
+            t_str(ar->text.data, "I see 1 image/png");
+        else
+            t_has(ar->fault.text, "takes no images");
+        agent_rig_free(ar);
+    }
+}
+
+T(what_the_program_may_see)
+{
+    struct agent_rig *ar;
+    const char *said;
+
+    setenv("CULVERT_GATEWAY_TOKEN", "do-not-tell", 1);
+    setenv("SOME_API_KEY", "do-not-tell", 1);
+    ar = acp_rig();
+    said = acp_say(ar, "env");
+    t_has(said, "MY_KEY");
+    t_has(said, "PATH");
+    t_has(said, "/workspace");
+    t_ok(!strstr(said, "CULVERT") && !strstr(said, "SOME_API_KEY"));
+    agent_rig_free(ar);
+    unsetenv("CULVERT_GATEWAY_TOKEN");
+    unsetenv("SOME_API_KEY");
+}
+
+T(oneshot_forgets)
+{
+    CLEAN(mem_free) char *here = getcwd(NULL, 0);
+    CLEAN(mem_free)
+    char *config = mem_format(
+        "{agents:{list:[{id:'main',runtime:{type:'acp',acp:{agent:'s',mode:'oneshot',cwd:'/'}}}]},"
+        "plugins:{entries:{acpx:{config:{agents:{s:{command:'python3',args:["
+        "'%s/tests/tool/acp_agent.py']}}}}}}}",
+        here);
+    struct agent_rig *ar = agent_rig_new(config, ACP_KEY);
+
+    acp_say(ar, "memory one");
+    t_has(acp_say(ar, "memory two"), "1 things");
+    t_has(acp_say(ar, "env"), " in /");
+    agent_rig_free(ar);
+}
+
+/* ---- asking ---- */
+
+T(a_person_decides)
+{
+    static const struct {
+        const char *offered, *decision, *said;
+    } cases[] = {
+        {"", "allow-once", "o-allow_once"},
+        {"", "allow-always", "o-allow_always"},
+        {"", "deny", "o-reject_once"},
+        {"allow_once,reject_always", "deny", "o-reject_always"},
+        {"allow_always,reject_once", "deny", "o-reject_once"},
+        {"allow_once", "deny", "cancelled"},
+        {"allow_always", "allow-once", "cancelled"}, /* once is not for ever */
+    };
+    struct agent_rig *ar = acp_rig();
+    struct peer *reviewer = peer_connect(ar->rig, 4, "operator.approvals");
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        CLEAN(mem_free) char *message = mem_format("permit %s", cases[i].offered);
+        CLEAN(mem_free) char *said = mem_format("The answer was %s.", cases[i].said);
+
+        agent_rig_start(ar, message);
+        acp_decide(reviewer, acp_pending(ar, reviewer), cases[i].decision);
+        agent_rig_end(ar, 20);
+        t_eq(ar->result, 0);
+        t_has(ar->text.data, said);
+        t_has(agent_rig_print(ar->streams), "\"phase\":\"requested\",\"kind\":\"exec\"");
+        t_has(agent_rig_print(ar->streams), strncmp(cases[i].decision, "allow", 5) == 0
+                                                ? "\"status\":\"approved\""
+                                                : "\"status\":\"denied\"");
+    }
+    agent_rig_free(ar);
+}
+
+T(the_reviewer_sees_what_is_asked)
+{
+    struct agent_rig *ar = acp_rig();
+    struct peer *reviewer = peer_connect(ar->rig, 4, "operator.approvals");
+    const char *event;
+
+    agent_rig_start(ar, "permit allow_once,reject_once");
+    acp_pending(ar, reviewer);
+    event = peer_call(reviewer, "exec.approval.list", "{}");
+    t_json(event,
+           "{'payload':[{'request':{'agentId':'main','sessionKey':'" ACP_KEY "','runId':'run',"
+           "'toolCallId':'edit-1','allowedDecisions':['allow-once','deny']}}]}");
+    t_has(event, "Write the file\\n{\\\"path\\\":\\\"/etc/hosts\\\"");
+    agent_rig_free(ar);
+}
+
+T(nobody_decides)
+{
+    struct agent_rig *ar = acp_rig();
+    struct peer *reviewer = peer_connect(ar->rig, 4, "operator.approvals");
+
+    agent_rig_start(ar, "permit");
+    t_ok(*acp_pending(ar, reviewer));
+    loop_advance(ar->rig->gw->loop, APPROVAL_TIMEOUT_MS + 1);
+    agent_rig_end(ar, 20);
+    t_eq(ar->result, 0);
+    t_has(ar->text.data, "The answer was o-reject_once.");
+    t_has(agent_rig_print(ar->streams), "\"status\":\"expired\"");
+    agent_rig_free(ar);
+}
+
+T(the_policy_decides)
+{
+    static const struct {
+        const char *config, *security, *ask, *said;
+    } cases[] = {
+        {"permissionMode:'approve-all',", NULL, NULL, "o-allow_once"},
+        {"permissionMode:'deny-all',", NULL, NULL, "o-reject_once"},
+        {"", "full", "off", "o-allow_once"},
+        {"permissionMode:'approve-all',", "deny", NULL, "o-reject_once"},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct agent_rig *ar = acp_rig_as("", cases[i].config, "");
+        CLEAN(mem_free) char *said = mem_format("The answer was %s.", cases[i].said);
+
+        session_set_text(ar->session, "execSecurity", cases[i].security);
+        session_set_text(ar->session, "execAsk", cases[i].ask);
+        t_has(acp_say(ar, "permit"), said);
+        agent_rig_free(ar);
+    }
+}
+
+T(cancelled_while_it_asks)
+{
+    struct agent_rig *ar = acp_rig();
+    struct peer *reviewer = peer_connect(ar->rig, 4, "operator.approvals");
+
+    agent_rig_start(ar, "permit");
+    t_ok(*acp_pending(ar, reviewer));
+    ar->kind->cancel(ar->run);
+    agent_rig_end(ar, 20);
+    t_eq(ar->result, -ERR_CANCELLED);
+    t_json(peer_event(reviewer, "exec.approval.resolved"), "{'payload':{'reason':'withdrawn'}}");
+    t_json(peer_call(reviewer, "exec.approval.list", "{}"), "{'payload':[]}");
+    t_has(acp_say(ar, "memory x"), "2 things"); /* the same program goes on */
+    agent_rig_free(ar);
+}
+
+T(cancelled_it_keeps_its_program)
+{
+    struct agent_rig *ar = acp_rig();
+
+    agent_rig_start(ar, "wait");
+    agent_rig_words(ar);
+    ar->kind->cancel(ar->run);
+    agent_rig_end(ar, 20);
+    t_eq(ar->result, -ERR_CANCELLED);
+    t_has(ar->text.data, "I stop."); /* what it says until its answer is read */
+    t_has(acp_say(ar, "memory x"), "2 things");
+    agent_rig_free(ar);
+}
