@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "gateway/config/config.h"
 #include "gateway/gateway.h"
+#include "gateway/model/discover.h"
 #include "gateway/model/ops.h"
 
 #include <stdlib.h>
@@ -178,8 +179,10 @@ static struct model_provider *provider_load(struct catalog *catalog, const char 
         return NULL;
     if (base_url == NULL && vendor != NULL)
         base_url = vendor->base_url;
-    p->base_url = mem_string(base_url);
+    p->base_url =
+        base_url == NULL && p->ops == &model_ollama ? discovery_usual_url() : mem_string(base_url);
     provider_settings(p, node);
+    p->discovered = p->ops == &model_ollama && strcmp(id, "ollama") == 0 && p->count == 0;
     if (p->fault.code == 0)
         (void)catalog_key_load(p, node);
     provider_check(p);
@@ -225,15 +228,25 @@ static void catalog_add_agents(struct catalog *catalog, const struct config *con
         entry->primary = true;
 }
 
+/* Without configuration: whose key is in the environment, and who needs none because he is here. */
+static bool vendor_is_wanted(const struct config *config, const struct vendor *vendor)
+{
+    json_each (node, config_node(config, "models.providers"))
+        if (strcasecmp(json_key(node), vendor->id) == 0)
+            return false; /* configured, or switched off */
+    return vendor->host == NULL || getenv(vendor->variable) != NULL;
+}
+
 void catalog_load(struct catalog *catalog, struct gateway *gw)
 {
     struct model_entry *echo;
 
     *catalog = (struct catalog){0};
     json_each (node, config_node(gw->config, "models.providers"))
-        (void)provider_load(catalog, json_key(node), node);
+        if (json_boolean(json_get(node, "enabled"), true))
+            (void)provider_load(catalog, json_key(node), node);
     for (const struct vendor *v = vendor_next(NULL); v != NULL; v = vendor_next(v))
-        if (v->host != NULL && getenv(v->variable) != NULL && catalog_find(catalog, v->id) == NULL)
+        if (vendor_is_wanted(gw->config, v) && catalog_find(catalog, v->id) == NULL)
             (void)provider_load(catalog, v->id, NULL);
     if (catalog_find(catalog, "echo") == NULL)
         (void)provider_add(catalog, "echo", "echo");
@@ -243,6 +256,34 @@ void catalog_load(struct catalog *catalog, struct gateway *gw)
         echo->name = mem_string("Echo (embedded, repeats what you say)");
     }
     catalog_add_agents(catalog, gw->config);
+}
+
+const struct model_provider *catalog_discovered(const struct catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->count; i++)
+        if (catalog->providers[i].discovered && catalog->providers[i].fault.code == 0)
+            return &catalog->providers[i];
+    return NULL;
+}
+
+void catalog_add_found(struct catalog *catalog, const struct found_model *models, size_t count,
+                       bool answers)
+{
+    for (size_t i = 0; i < catalog->count; i++) {
+        struct model_provider *p = &catalog->providers[i];
+
+        if (!p->discovered)
+            continue;
+        p->absent = !answers;
+        for (size_t m = 0; m < count; m++) {
+            struct model_entry *entry = entry_add(p, models[m].id);
+
+            if (entry == NULL)
+                continue;
+            entry->facts = models[m].facts;
+            entry->found = true;
+        }
+    }
 }
 
 void catalog_done(struct catalog *catalog)
@@ -307,6 +348,23 @@ int64_t catalog_max_tokens(const struct model_provider *provider, const char *mo
     return provider->max_tokens;
 }
 
+/* What a picker offers; THINKING_XHIGH is for those who type it. */
+static void thinking_write(const struct model_entry *entry, struct json_writer *w)
+{
+    static const char *const levels[] = {"off", "minimal", "low", "medium", "high"};
+    size_t count = entry->facts.reasoning ? COUNT(levels) : 1;
+
+    jw_karray(w, "thinkingLevels");
+    for (size_t i = 0; i < count; i++) {
+        jw_object(w);
+        jw_kstr(w, "id", levels[i]);
+        jw_kstr(w, "label", levels[i]);
+        jw_object_end(w);
+    }
+    jw_array_end(w);
+    jw_kstr(w, "thinkingDefault", "off");
+}
+
 static void entry_write(const struct model_provider *p, const struct model_entry *entry,
                         struct json_writer *w)
 {
@@ -315,13 +373,14 @@ static void entry_write(const struct model_provider *p, const struct model_entry
     jw_kstr(w, "name", entry->name);
     jw_kstr(w, "provider", p->id);
     jw_kstr(w, "alias", entry->alias);
-    jw_kbool(w, "available", p->fault.code == 0);
+    jw_kbool(w, "available", p->fault.code == 0 && !p->absent);
     if (p->fault.code == -ERR_AUTH)
         jw_kstr(w, "unavailableReason", "missing-auth");
     if (entry->facts.context_window > 0)
         jw_kint(w, "contextWindow", entry->facts.context_window);
     jw_kbool(w, "local", provider_is_local(p));
     jw_kbool(w, "reasoning", entry->facts.reasoning);
+    thinking_write(entry, w);
     jw_karray(w, "input");
     jw_str(w, "text");
     if (entry->facts.images)

@@ -44,8 +44,9 @@ struct model_provider {
     int64_t idle_ms;      /* timeoutSeconds: how long the model may be silent */
     int64_t max_tokens;   /* of models that do not tell; 0: not told */
     bool usage_in_stream; /* compat.supportsUsageInStreaming; true unless switched off */
-    bool found;           /* not configured: it answers on this machine */
-    struct fault fault;   /* why it cannot be used; code 0: it can */
+    bool discovered; /* its models are those that it tells (discover.c), not the configuration's */
+    bool absent;     /* … and it does not answer */
+    struct fault fault; /* why it cannot be used; code 0: it can */
     struct model_entry *entries;
     size_t count;
 };
@@ -54,6 +55,8 @@ struct catalog {
     struct model_provider *providers;
     size_t count;
 };
+
+struct found_model;
 
 /* Reads the configuration and the environment: at start and on reload. */
 void catalog_load(struct catalog *catalog, struct gateway *gw);
@@ -66,6 +69,11 @@ struct model_facts catalog_facts(const struct model_provider *provider, const ch
  * says. */
 int64_t catalog_max_tokens(const struct model_provider *provider, const char *model,
                            int64_t requested);
+/* The provider whose models are to be asked for, or NULL. */
+const struct model_provider *catalog_discovered(const struct catalog *catalog);
+/* What it told; answers false: nobody is there. */
+void catalog_add_found(struct catalog *catalog, const struct found_model *models, size_t count,
+                       bool answers);
 void catalog_write(const struct catalog *catalog, struct json_writer *w);
 void catalog_write_auth(const struct catalog *catalog, int64_t now, struct json_writer *w);
 

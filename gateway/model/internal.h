@@ -2,11 +2,13 @@
 #pragma once
 
 #include "gateway/model/catalog.h"
+#include "gateway/model/discover.h"
 #include "gateway/model/model.h"
 
 struct models {
     struct gateway *gw;
     struct catalog catalog;
+    struct discovery *discovery;
     struct model_run *first;
     size_t count;
 };

@@ -35,10 +35,7 @@ static const struct vendor vendors[] = {
      .base_url = "https://api.together.xyz/v1",
      .variable = "TOGETHER_API_KEY",
      .host = "//api.together.xyz"},
-    {.id = "ollama",
-     .api = "ollama",
-     .base_url = "http://127.0.0.1:11434",
-     .variable = "OLLAMA_API_KEY"},
+    {.id = "ollama", .api = "ollama", .variable = "OLLAMA_API_KEY"}, /* where: discover.c */
 };
 
 const struct vendor *vendor_find(const char *provider)

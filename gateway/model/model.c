@@ -1,7 +1,7 @@
 /* The door of the models: what names mean, what is known of a model, what it costs, what is listed; and
  * the module's life. Runs are in run.c, providers and models in catalog.c.
  *
- * Owns: the catalog, the list of runs. */
+ * Owns: the catalog, the search for local models, the list of runs. */
 #include "gateway/model/model.h"
 
 #include "base/mem.h"
@@ -153,12 +153,20 @@ double model_cost(struct gateway *gw, const char *provider, const char *model,
 
 /* ---- the module ---- */
 
-static void models_on_config(void *arg)
+static void models_load(void *arg)
 {
     struct models *models = arg;
+    const struct model_provider *local;
+    const struct found_model *found;
+    size_t count;
 
     catalog_done(&models->catalog);
     catalog_load(&models->catalog, models->gw);
+    local = catalog_discovered(&models->catalog);
+    discovery_point(models->discovery, local != NULL ? local->base_url : NULL,
+                    local != NULL ? local->key : NULL);
+    found = discovery_models(models->discovery, &count);
+    catalog_add_found(&models->catalog, found, count, discovery_answers(models->discovery));
 }
 
 struct models *models_new(struct gateway *gw)
@@ -166,8 +174,9 @@ struct models *models_new(struct gateway *gw)
     struct models *models = NEW(struct models);
 
     models->gw = gw;
-    catalog_load(&models->catalog, gw);
-    config_watch(gw->config, models_on_config, models);
+    models->discovery = discovery_new(gw, models_load, models);
+    models_load(models);
+    config_watch(gw->config, models_load, models);
     return models;
 }
 
@@ -177,7 +186,8 @@ struct models *models_free(struct models *models)
         return NULL;
     while (models->first != NULL)
         run_end_now(models->first);
-    config_unwatch(models->gw->config, models_on_config, models);
+    config_unwatch(models->gw->config, models_load, models);
+    discovery_free(models->discovery);
     catalog_done(&models->catalog);
     mem_free(models);
     return NULL;
@@ -185,7 +195,13 @@ struct models *models_free(struct models *models)
 
 void models_write(struct gateway *gw, struct json_writer *w)
 {
+    discovery_look(gw->models->discovery);
     catalog_write(&gw->models->catalog, w);
+}
+
+void models_refresh(struct gateway *gw, struct models_refresh *refresh)
+{
+    discovery_refresh(gw->models->discovery, refresh);
 }
 
 void models_write_auth(struct gateway *gw, struct json_writer *w)

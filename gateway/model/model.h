@@ -119,6 +119,14 @@ void model_cancel(struct model_run *run); /* end() comes with -ERR_CANCELLED on 
 /* Stops at once and without end(): for owners being freed. NULL ok. */
 void model_drop(struct model_run *run);
 
+/* Looks again which models are there (Ollama on this machine); the op, which the caller has op_init'ed, ends
+ * when that is known, always well. Embedded by its owner. */
+struct models_refresh {
+    struct op op;
+    struct models_refresh *next, **link;
+};
+void models_refresh(struct gateway *gw, struct models_refresh *refresh);
+
 /* models.list entries [{id,name,provider,available,contextWindow?,…}] of what is really configured. */
 void models_write(struct gateway *gw, struct json_writer *w);
 /* models.authStatus: {ts, providers: […]}; no secret in it. */

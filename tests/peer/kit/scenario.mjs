@@ -87,6 +87,7 @@ export class Scenario {
             HOME: home,
             OPENCLAW_STATE_DIR: path.join(home, ".openclaw"),
             OPENCLAW_NO_AUTO_UPDATE: "1",
+            OLLAMA_HOST: "127.0.0.1:1", // nobody: no gateway under test looks for a real one
             NO_COLOR: "1",
             TERM: "xterm-256color",
             ...extra,
