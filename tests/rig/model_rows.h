@@ -8,9 +8,9 @@
 #define PROVIDER(more)                                                                             \
     "{models:{providers:{local:{baseUrl:\"http://127.0.0.1:%d\",apiKey:\"" KEY "\"" more           \
     ",models:[{id:\"m\",reasoning:true,input:[\"text\",\"image\"]}]}}}}"
+#define NO_PLACE(api) "{models:{providers:{local:{apiKey:\"k\"" api "}}}}"
 #define BAD_PLACES(api)                                                                            \
-    "{models:{providers:{local:{apiKey:\"k\"" api "}}}}",                                          \
-        "{models:{providers:{local:{baseUrl:\"ftp://127.0.0.1/\"" api "}}}}",                      \
+    "{models:{providers:{local:{baseUrl:\"ftp://127.0.0.1/\"" api "}}}}",                          \
         "{models:{providers:{local:{baseUrl:\"http://127.0.0.1:9/v1\",apiKey:\"a b\"" api "}}}}"
 
 struct row {
@@ -50,7 +50,7 @@ static const struct row rows[] = {
         .name = "openai",
         .model = "local/m",
         .config = PROVIDER(""),
-        .bad = {BAD_PLACES("")},
+        .bad = {NO_PLACE(""), BAD_PLACES("")},
         .said = "one two",
         .type = SSE,
         .request = "POST /chat/completions HTTP/1.1\r\n",
@@ -83,7 +83,7 @@ static const struct row rows[] = {
         .name = "responses",
         .model = "local/m",
         .config = PROVIDER(",api:\"openai-responses\""),
-        .bad = {BAD_PLACES(",api:\"openai-responses\"")},
+        .bad = {NO_PLACE(",api:\"openai-responses\""), BAD_PLACES(",api:\"openai-responses\"")},
         .said = "one two",
         .type = SSE,
         .request = "POST /responses HTTP/1.1\r\n",
@@ -126,7 +126,7 @@ static const struct row rows[] = {
         .name = "anthropic",
         .model = "local/m",
         .config = PROVIDER(",api:\"anthropic-messages\""),
-        .bad = {BAD_PLACES(",api:\"anthropic-messages\"")},
+        .bad = {NO_PLACE(",api:\"anthropic-messages\""), BAD_PLACES(",api:\"anthropic-messages\"")},
         .said = "one two",
         .type = SSE,
         .request = "POST /v1/messages HTTP/1.1\r\n",
