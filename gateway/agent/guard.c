@@ -33,6 +33,11 @@ static struct guard_slot *guard_slot_of(struct guard *guard, uint64_t call)
     return oldest;
 }
 
+void guard_next(struct guard *guard)
+{
+    guard->answer++;
+}
+
 unsigned guard_note(struct guard *guard, const char *name, const struct json *arguments,
                     const struct json *content)
 {
@@ -41,8 +46,12 @@ unsigned guard_note(struct guard *guard, const char *name, const struct json *ar
     struct guard_slot *slot = guard_slot_of(guard, call);
 
     slot->seen = ++guard->clock;
-    slot->times = slot->times > 0 && slot->result == result ? slot->times + 1 : 1;
+    if (slot->times == 0 || slot->result != result)
+        slot->times = 1;
+    else if (slot->answer != guard->answer)
+        slot->times++;
     slot->result = result;
+    slot->answer = guard->answer;
     if (slot->times >= GUARD_END)
         (void)snprintf(guard->name, sizeof(guard->name), "%s", name);
     return slot->times;

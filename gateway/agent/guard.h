@@ -11,13 +11,15 @@
 struct guard {
     struct guard_slot {
         uint64_t call, result; /* hashes; call 0: free */
-        unsigned times;        /* in which the result was the same */
-        uint64_t seen;
+        unsigned times;        /* answers in which the result was the same */
+        uint64_t seen, answer;
     } slots[GUARD_SLOTS];
-    uint64_t clock;
+    uint64_t clock, answer;
     char name[80]; /* of the tool that passed GUARD_END; "": none did */
 };
 
+/* The calls of another answer follow: what one answer calls twice counts once. */
+void guard_next(struct guard *guard);
 /* Notes a call and its result; how many times it came out alike so far, this one counted. */
 unsigned guard_note(struct guard *guard, const char *name, const struct json *arguments,
                     const struct json *content);

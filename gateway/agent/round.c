@@ -88,6 +88,8 @@ struct round *round_start(struct gateway *gw, const struct round_owner *owner,
     round->events = *events;
     round->arg = arg;
     round->guard = owner->guard;
+    if (round->guard)
+        guard_next(round->guard);
     round->agent_id = mem_string(owner->agent_id);
     round->session_key = mem_string(owner->session_key);
     round->session_id = mem_string(owner->session_id);
@@ -320,7 +322,7 @@ static bool round_begin(struct round *round)
     bool gone = false;
 
     round->gone = &gone;
-    for (size_t i = 0; i < round->count && !gone; i++) {
+    for (size_t i = 0; !gone && i < round->count; i++) {
         struct round_call *call = &round->calls[i];
 
         if (call->state != CALL_WAITS)
