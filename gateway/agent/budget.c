@@ -8,7 +8,7 @@
 
 #define MESSAGE_TOKENS 8    /* what a message costs besides its text */
 #define IMAGE_TOKENS   1600 /* what the large models take for a picture of the largest useful size */
-#define RATIO_MIN      0.25
+#define RATIO_MIN      0.5
 #define RATIO_MAX      4.0
 
 void budget_init(struct budget *budget, int64_t window)

@@ -61,7 +61,7 @@ static int compaction_ask(struct compaction *compaction, const struct compaction
 
     compaction->cut = prompt_cut(request->prompt, request->keep);
     compaction->through = prompt_through(request->prompt, compaction->cut);
-    if (compaction->cut == 0 || compaction->through == 0)
+    if (compaction->cut == 0)
         return fault_set(&compaction->fault, -ERR_NOT_FOUND,
                          "there is nothing old enough to be summarised");
     if (other && *other) {
@@ -200,7 +200,10 @@ static void compaction_on_summary(void *arg, int result, const char *text,
     }
     compaction->text = mem_string(text);
     prompt_replace(compaction->prompt, compaction->cut, text);
-    compaction_store(compaction, session);
+    if (compaction->through > 0)
+        compaction_store(compaction, session);
+    else
+        compaction_end(compaction, 0);
 }
 
 /* ---- 3. on disk ---- */

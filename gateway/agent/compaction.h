@@ -22,13 +22,13 @@ struct compaction_request {
 
 struct compaction_result {
     const char *summary, *entry_id; /* of the transcript's entry */
-    int64_t through_seq;
+    int64_t through_seq; /* 0: only the run that asked is summarised, there is no entry */
     size_t tokens_before, tokens_after; /* estimates of the messages */
     struct model_usage usage;
 };
 
-/* Once, from the loop, never from inside compaction_start. result 0: the summary is on disk and prompt
- * changed. -ERR_NOT_FOUND: there is nothing old enough. Else nothing has changed and fault says why. */
+/* Once, from the loop, never from inside compaction_start. result 0: the prompt is changed, and what of the
+ * summary concerns earlier runs is on disk. -ERR_NOT_FOUND: there is nothing old enough. Else nothing has changed and fault says why. */
 typedef void compaction_fn(void *arg, int result, const struct compaction_result *out,
                            const struct fault *fault);
 

@@ -118,7 +118,7 @@ static inline void done_with(int number, const char *stop_reason, int64_t input)
 
     t_ok(asked[number].run != NULL);
     outcome.stop_reason = stop_reason;
-    outcome.usage = (struct model_usage){input, 5, 1, 0};
+    outcome.usage = (struct model_usage){input, 5, input > 0 ? 1 : -1, -1};
     if (asked[number].run)
         model_run_end(asked[number].run, &outcome);
 }
