@@ -240,10 +240,14 @@ static inline void kit_reset(void)
     tools_answer = false;
 }
 
+/* Only the test's tools, whatever else there is. */
+#define KIT_TOOLS "allow:['look','change','forbidden']"
+
+/* config NULL: the test's tools, else as the gateway comes. */
 static inline struct agent_rig *kit_new(const char *config)
 {
     kit_reset();
-    return agent_rig_new(config, "agent:main:main");
+    return agent_rig_new(config ? config : "{tools:{" KIT_TOOLS "}}", "agent:main:main");
 }
 
 static inline void kit_free(struct agent_rig *ar)

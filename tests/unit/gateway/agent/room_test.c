@@ -2,7 +2,9 @@
 #include "tests/unit/gateway/agent/kit.h"
 
 /* A window of 8,000 tokens: about 6,000 for the prompt. */
-#define SMALL "models:{providers:{echo:{api:'echo',models:[{id:'echo',contextWindow:8000}]}}}"
+#define SMALL                                                                                      \
+    "tools:{" KIT_TOOLS                                                                            \
+    "},models:{providers:{echo:{api:'echo',models:[{id:'echo',contextWindow:8000}]}}}"
 
 static char *words(size_t bytes)
 {
@@ -157,7 +159,7 @@ T(turned_off_the_newest_are_shown)
 /* The model's window is smaller than anybody said. */
 T(refused_as_too_long_it_is_summarised_once_and_asked_again)
 {
-    struct agent_rig *ar = full("{}");
+    struct agent_rig *ar = full(NULL);
 
     agent_rig_start(ar, "And now?");
     until_asked(ar, 0);
@@ -180,7 +182,7 @@ T(refused_as_too_long_it_is_summarised_once_and_asked_again)
 
 T(refused_and_not_summarised_it_ends_with_a_clear_error)
 {
-    struct agent_rig *ar = full("{}");
+    struct agent_rig *ar = full(NULL);
     int64_t before;
 
     agent_rig_start(ar, "And now?");

@@ -125,7 +125,7 @@ T(a_tool_that_changes_things_runs_alone)
 /* What goes wrong with a tool is the model's to read, not the run's end. */
 T(failing_unknown_and_denied_tools_are_told_to_the_model)
 {
-    struct agent_rig *ar = kit_new("{tools:{deny:['forbidden']}}");
+    struct agent_rig *ar = kit_new("{tools:{" KIT_TOOLS ",deny:['forbidden']}}");
 
     agent_rig_start(ar, "go");
     until_asked(ar, 0);
