@@ -103,8 +103,9 @@ export class Conversation extends Emitter {
     onMessage({ message, messageSeq, sessionId, session }) {
         if (sessionId) this.#belongsTo(sessionId);
         if (session) this.info = session;
-        const entry = this.#put(message, messageSeq);
-        if (entry) this.#settle(entry);
+        const before = this.messages.length;
+        this.#settle(this.#put(message, messageSeq));
+        this.total += this.messages.length - before;
         this.#changed();
     }
 
@@ -197,13 +198,15 @@ export class Conversation extends Emitter {
         const entry = {
             id: mark.id ?? `seq-${seq}`, seq, role: message.role, message,
             at: mark.recordTimestampMs ?? message.timestamp ?? 0,
-            runId: mark.runId ?? /^(.*):user$/.exec(message.idempotencyKey ?? "")?.[1] ?? null,
+            runId: mark.runId ?? null,
+            // A message that joined another's run still carries its own key.
+            ownRunId: /^(.*):user$/.exec(message.idempotencyKey ?? "")?.[1] ?? mark.runId ?? null,
         };
         this.#bySeq.set(seq, entry);
         let at = this.messages.length;
         while (at > 0 && this.messages[at - 1].seq > seq) at--;
         this.messages.splice(at, 0, entry);
-        if (entry.role === "user" && entry.runId) this.pending = this.pending.filter((one) => one.runId !== entry.runId);
+        if (entry.role === "user") this.pending = this.pending.filter((one) => one.runId !== entry.ownRunId);
         return entry;
     }
 
@@ -229,9 +232,6 @@ class Run {
     plan = null;
     ended = false;
     local = false;
-    #stored = "";
-    #whole = "";
-
     constructor(runId) {
         this.runId = runId;
     }
@@ -240,18 +240,16 @@ class Run {
         return Boolean(this.startedAt || this.text || this.thinking || this.tools.size);
     }
 
-    // A delta says what is new and, mostly, everything so far: the latter mends what was missed.
+    // A delta says what is new and, mostly, all of this message so far: the latter mends what was missed.
     take({ deltaText = "", replace, message }) {
-        const whole = textOf(message?.content);
-        if (whole) this.#whole = whole;
-        else this.#whole = replace ? deltaText : this.#whole + deltaText;
-        this.text = without(this.#whole, this.#stored);
+        this.text = textOf(message?.content) || (replace ? deltaText : this.text + deltaText);
         this.status = null;
     }
 
+    // A message of the run is stored; unless the next one has begun, what was being written is that.
     settle(text) {
-        this.#stored = this.#stored && !text.startsWith(this.#stored) ? this.#stored + text : text;
-        this.text = without(this.#whole, this.#stored);
+        if (!text.startsWith(this.text)) return;
+        this.text = "";
         this.thinking = "";
     }
 
@@ -268,13 +266,6 @@ class Run {
         known.phase = phase;
         this.tools.set(toolCallId, known);
     }
-}
-
-// The text after the part that is stored, blanks between them aside.
-function without(whole, stored) {
-    if (!stored) return whole;
-    if (whole.startsWith(stored)) return whole.slice(stored.length).trimStart();
-    return stored.endsWith(whole) ? "" : whole;
 }
 
 const seqOf = (message) => message?.__openclaw?.seq;

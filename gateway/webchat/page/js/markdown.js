@@ -14,6 +14,7 @@ const POLICY = {
         "mark", "ol", "p", "pre", "s", "small", "strong", "sub", "summary", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul"],
     ALLOWED_ATTR: ["align", "alt", "class", "href", "src", "start", "title"],
     ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|data:image\/(?:png|jpeg|gif|webp);base64,)/i,
+    ADD_URI_SAFE_ATTR: ["align", "start"], // no addresses, so not held to the rule above
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,

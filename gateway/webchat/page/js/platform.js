@@ -1,5 +1,5 @@
 // What this browser calls itself, for the lists of devices and of who is here.
-const BROWSERS = [["Edge", /\bEdg\//], ["Opera", /\bOPR\//], ["Firefox", /\bFirefox\//], ["Chrome", /\bChrome\//], ["Safari", /\bSafari\//]];
+const BROWSERS = [["Edge", /\bEdg\//], ["Opera", /\bOPR\//], ["Firefox", /\bFirefox\//], ["Chrome", /Chrome\//], ["Safari", /\bSafari\//]];
 const SYSTEMS = [["Android", /Android/], ["iPhone", /iPhone/], ["iPad", /iPad/], ["Mac", /Mac OS X|Macintosh/], ["Windows", /Windows/], ["ChromeOS", /CrOS/], ["Linux", /Linux/]];
 
 const named = (rows, text, otherwise) => rows.find(([, pattern]) => pattern.test(text))?.[0] ?? otherwise;

@@ -52,7 +52,8 @@ export class Devices extends Page {
 
     async #ask(method, params, then) {
         try {
-            then?.(await this.#app.connection.request(method, params));
+            const reply = await this.#app.connection.request(method, params);
+            then?.(reply);
         } catch (error) {
             toast(error.lost ? "Not connected: nothing was changed." : error.message, { bad: true });
         }

@@ -69,12 +69,12 @@ export class MessageViews {
             else if (part.type === "toolCall") body.append(this.#tools.stored(part, results.byCall.get(part.id), liveTool(runs, entry.runId, part.id)));
             else if (part.type === "image") body.append(imageOf(part));
         }
-        const stopped = message.openclawAbort || message.stopReason === "aborted";
-        if (stopped) body.append(h("p", { class: "ended" }, icon("stop"), "Stopped"));
-        else if (message.stopReason === "error" || message.errorMessage) body.append(this.#failure(message.errorMessage, entry));
+        const end = endOf(message);
+        if (end === "stopped") body.append(h("p", { class: "ended" }, icon("stop"), STOPS[message.openclawAbort?.origin] ?? "Stopped"));
+        else if (end === "failed") body.append(this.#failure(message.errorMessage, entry));
         const text = textOf(message.content);
-        const end = !parts.some(({ type }) => type === "toolCall");
-        return this.#frame("assistant", follows, entry.at, body, end && [
+        const whole = !parts.some(({ type }) => type === "toolCall");
+        return this.#frame("assistant", follows, entry.at, body, whole && [
             text && iconButton("copy", "Copy answer", (event) => copyText(text, event.currentTarget), { small: true }),
             last && !conversation.busy && iconButton("retry", "Ask again", () => this.#actions.retry(entry), { small: true }),
             h("span", { class: "meta" }, [message.provider && message.model && `${message.provider}/${message.model}`, message.usage?.totalTokens > 0 && `${message.usage.totalTokens} tokens`].filter(Boolean).join(" · ")),
@@ -89,7 +89,7 @@ export class MessageViews {
             text && h("p", { class: "plain" }, text),
             partsOf(entry, "image").map((part) => imageOf(part)),
             queued && h("p", { class: "state" }, h("span", { class: "badge" }, "waits its turn"),
-                h("button", { type: "button", class: "button plain small", on: { click: () => this.#actions.cancel(entry.runId) } }, "Cancel"))), [
+                h("button", { type: "button", class: "button plain small", on: { click: () => this.#actions.cancel(entry.ownRunId) } }, "Cancel"))), [
             text && iconButton("copy", "Copy message", (event) => copyText(text, event.currentTarget), { small: true }),
             text && iconButton("edit", "Edit and send again", () => this.#actions.edit(text), { small: true }),
         ]);
@@ -104,7 +104,7 @@ export class MessageViews {
     }
 
     #failure(text, entry) {
-        return h("div", { class: "note bad" }, icon("warn"), h("div", null, h("p", null, text ?? "The answer failed without a reason.")),
+        return h("div", { class: "note bad" }, icon("warn"), h("div", null, h("p", null, text ?? "The answer was cut off: the gateway stopped meanwhile.")),
             h("button", { type: "button", class: "button small", on: { click: () => this.#actions.retry(entry) } }, "Try again"));
     }
 
@@ -203,6 +203,14 @@ function thought(text) {
 
 // ---- small questions ----
 
+const STOPS = { timeout: "Stopped: it took longer than a turn may", stop: "Stopped", rpc: "Stopped" };
+
+// How a stored answer ended, when not well. One that the gateway's own end cut off may be asked for again.
+function endOf({ stopReason, errorMessage, openclawAbort }) {
+    if (stopReason === "error" || errorMessage || openclawAbort?.origin === "interrupted") return "failed";
+    return openclawAbort || stopReason === "aborted" ? "stopped" : null;
+}
+
 const partsOf = (entry, type) => (Array.isArray(entry.message.content) ? entry.message.content.filter((part) => part?.type === type) : []);
 const lastAnswer = (messages) => messages.findLast(({ role }) => role === "assistant");
 const liveTool = (runs, runId, id) => runs.get(runId)?.tools.get(id);
@@ -224,6 +232,6 @@ function isWaiting(runId, conversation) {
 }
 
 function isQueued(entry, conversation) {
-    const run = conversation.runs.get(entry.runId);
-    return Boolean(run && !run.started && isWaiting(entry.runId, conversation));
+    const run = conversation.runs.get(entry.ownRunId);
+    return Boolean(run && !run.started && isWaiting(entry.ownRunId, conversation));
 }
