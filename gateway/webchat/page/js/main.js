@@ -3,6 +3,7 @@ import { Connection } from "./connection.js";
 import { loadIdentity, whyNoIdentity } from "./identity.js";
 import { App } from "./app.js";
 import { replace } from "./dom.js";
+import { tab } from "./storage.js";
 import { Shell } from "./view/shell.js";
 import { SignIn, cannotSignIn } from "./view/signin.js";
 
@@ -44,7 +45,7 @@ async function start() {
         if (connection.has("device.pair.remove")) await connection.request("device.pair.remove", { deviceId }, { timeoutMs: 3000 }).catch(() => {});
         connection.stop();
         await identity.forget();
-        sessionStorage.clear();
+        for (const name of Object.keys(sessionStorage)) tab.set(name, null);
         location.reload();
     }
 

@@ -1,5 +1,7 @@
 // Sending, once. What was typed is kept in this tab's storage until the gateway has it, and sent again after a
 // loss with the same idempotency key: the gateway answers a key it knows from memory, so nothing runs twice.
+import { tab } from "./storage.js";
+
 const KEPT = "culvert.outbox";
 const KEPT_MAX = 4 << 20; // characters; more (large attachments) waits in memory only
 
@@ -75,19 +77,14 @@ export class Outbox {
                 if (state === "sending" || state === "waiting") kept.push({ key, runId, text, attachments, thinking, at });
             }
         }
-        try {
-            const text = JSON.stringify(kept);
-            if (!kept.length) sessionStorage.removeItem(KEPT);
-            else if (text.length <= KEPT_MAX) sessionStorage.setItem(KEPT, text);
-        } catch {
-            // no room: it waits in memory
-        }
+        const text = kept.length ? JSON.stringify(kept) : null;
+        if (!text || text.length <= KEPT_MAX) tab.set(KEPT, text);
     }
 
     #restore() {
         let kept = [];
         try {
-            kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "[]");
+            kept = JSON.parse(tab.get(KEPT) ?? "[]");
         } catch {
             // not ours
         }

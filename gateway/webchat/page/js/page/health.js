@@ -8,11 +8,10 @@ export class Health extends Page {
         const { connection } = app;
         super(app, shell, {
             title: "Health",
-            events: ["health"],
             everyMs: 10_000,
             read: async () => {
                 const [health, info, identity] = await Promise.all([
-                    connection.request("health"),
+                    connection.request("health", { probe: true }),
                     connection.has("system.info") ? connection.request("system.info").catch(() => null) : null,
                     connection.has("gateway.identity.get") ? connection.request("gateway.identity.get").catch(() => null) : null,
                 ]);

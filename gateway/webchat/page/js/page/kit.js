@@ -21,7 +21,7 @@ export class Page {
         this.#draw = draw;
         this.element = h("div", { class: "page" },
             h("div", { class: "head" }, shell.drawerButton(), h("h1", null, title), h("div", { class: "head-tools" }, actions)),
-            h("div", { class: "page-scroll", tabindex: -1 }, h("div", { class: "page-inside" }, lede && h("p", { class: "lede" }, lede), this.#body)));
+            h("div", { class: "page-scroll", tabindex: 0 }, h("div", { class: "page-inside" }, lede && h("p", { class: "lede" }, lede), this.#body)));
         replace(this.#body, waiting());
         for (const event of events) this.#offs.push(app.on(event, () => this.#soon()));
         this.#offs.push(app.on("open", () => this.load()));

@@ -14,7 +14,8 @@ export class Log {
     #frame = 0;
     #mode = "log";
     #filter = h("input", { class: "input", type: "search", placeholder: "Filter", "aria-label": "Filter lines" });
-    #out = h("ol", { class: "lines-log", role: "log", "aria-live": "off", "aria-label": "Lines", tabindex: 0 });
+    #list = h("ol");
+    #out = h("div", { class: "lines-log", role: "log", "aria-live": "off", "aria-label": "Lines", tabindex: 0 }, this.#list);
     #tabs;
     #busy = false;
     #note = h("p", { class: "faint", role: "status" });
@@ -77,7 +78,7 @@ export class Log {
         const wanted = this.#filter.value.trim().toLowerCase();
         const rows = this.#mode === "log" ? this.#lines : this.#app.events.filter(({ event }) => !QUIET.has(event) || wanted).map(eventLine);
         const shown = rows.filter(({ text }) => !wanted || text.toLowerCase().includes(wanted));
-        out.replaceChildren(...(shown.length ? shown.map((row) => (row.element ??= line(row))) : [h("li", { class: "faint" }, rows.length ? "No line has this in it." : "Nothing yet.")]));
+        this.#list.replaceChildren(...(shown.length ? shown.map((row) => (row.element ??= line(row))) : [h("li", { class: "faint" }, rows.length ? "No line has this in it." : "Nothing yet.")]));
         if (!stay) out.scrollTop = out.scrollHeight;
     }
 }

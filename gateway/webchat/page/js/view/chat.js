@@ -6,6 +6,7 @@ import { arrange, h, icon, iconButton, replace } from "../dom.js";
 import { dayName, plural, sameDay } from "../format.js";
 import { titleOf, withoutMarks } from "../sessions.js";
 import { textOf } from "../conversation.js";
+import { kept } from "../storage.js";
 import { toast } from "../toast.js";
 import { Composer } from "./composer.js";
 import { Details } from "./details.js";
@@ -30,6 +31,7 @@ export class Chat {
     #offs = [];
     #frame = 0;
     #atBottom = true;
+    #top = 0; // where it was scrolled to last
     #days = new Map();
     #toggle;
 
@@ -73,7 +75,10 @@ export class Chat {
         this.#resize = new ResizeObserver(() => this.#atBottom && this.#toBottom());
         this.#resize.observe(this.#log);
         this.#resize.observe(this.#scroll);
-        this.#showDetails(WIDE.matches && localStorage.getItem("culvert.details") !== "closed", false);
+        const wide = () => this.#showDetails(WIDE.matches && kept.get("culvert.details") !== "closed", false);
+        WIDE.addEventListener("change", wide);
+        this.#offs.push(() => WIDE.removeEventListener("change", wide));
+        wide();
         this.#render();
     }
 
@@ -147,7 +152,7 @@ export class Chat {
     #showDetails(open, keep = true) {
         this.details.element.hidden = !open;
         this.#toggle.setAttribute("aria-expanded", String(open));
-        if (keep && WIDE.matches) localStorage.setItem("culvert.details", open ? "open" : "closed");
+        if (keep && WIDE.matches) kept.set("culvert.details", open ? "open" : "closed");
         if (open) this.details.update();
     }
 
@@ -234,9 +239,12 @@ export class Chat {
 
     // ---- scrolling ----
 
+    // Only a move upwards leaves the bottom: what grows meanwhile does not.
     #scrolled() {
         const { scrollTop, scrollHeight, clientHeight } = this.#scroll;
-        this.#atBottom = scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM;
+        if (scrollHeight - scrollTop - clientHeight < NEAR_BOTTOM) this.#atBottom = true;
+        else if (scrollTop < this.#top - 1) this.#atBottom = false;
+        this.#top = scrollTop;
         this.#latest.hidden = this.#atBottom;
         if (scrollTop < NEAR_TOP && this.#conversation.hasMore) this.#conversation.loadOlder();
     }

@@ -2,6 +2,7 @@
 // paste and drop. While an answer is written the button stops it; what is sent then waits its turn.
 import { h, icon, iconButton, replace } from "../dom.js";
 import { textOf } from "../conversation.js";
+import { tab } from "../storage.js";
 import { toast } from "../toast.js";
 import { openMenu } from "./menu.js";
 import { ACCEPTED, Tray } from "./attachments.js";
@@ -38,7 +39,7 @@ export class Composer {
                 this.#model, this.#think,
                 h("span", { class: "grow" }), this.#stop, this.#send));
         this.#listen();
-        this.#input.value = read(DRAFT + conversation.key) ?? "";
+        this.#input.value = tab.get(DRAFT + conversation.key) ?? "";
         this.#grow();
         this.update();
     }
@@ -112,7 +113,7 @@ export class Composer {
         this.#input.disabled = !mayWrite;
         label(this.#model, info?.model ?? "Model", `Model: ${info ? `${info.modelProvider}/${info.model}` : "unknown"}`, connection.has("sessions.patch") && models.length > 0);
         const thinks = modelOf(this.#app, info)?.reasoning || info?.thinkingLevel && info.thinkingLevel !== "off";
-        label(this.#think, `Thinking ${info?.thinkingLevel ?? "off"}`, "How much the model thinks before it answers", connection.has("sessions.patch") && Boolean(thinks));
+        label(this.#think, `Thinking ${info?.thinkingLevel ?? "off"}`, `Thinking ${info?.thinkingLevel ?? "off"}: how much the model thinks before it answers`, connection.has("sessions.patch") && Boolean(thinks));
     }
 
     // ---- sending ----
@@ -165,12 +166,7 @@ export class Composer {
 
     #saveDraft() {
         const key = DRAFT + this.#conversation.key;
-        try {
-            if (this.text) sessionStorage.setItem(key, this.text);
-            else sessionStorage.removeItem(key);
-        } catch {
-            // no room: it lives as long as the view
-        }
+        tab.set(key, this.text || null);
     }
 
     #grow() {
@@ -259,11 +255,3 @@ function label(button, text, title, shown) {
 }
 
 const modelOf = (app, info) => app.models.find(({ id, provider }) => id === info?.model && provider === info?.modelProvider);
-
-function read(key) {
-    try {
-        return sessionStorage.getItem(key);
-    } catch {
-        return null;
-    }
-}

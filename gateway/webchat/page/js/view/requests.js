@@ -1,13 +1,18 @@
-// What waits for a decision, above everything else: commands an agent wants to run, devices that want in.
+// What waits for a decision, above everything else: commands an agent wants to run, devices that want in. The first
+// stand there, the others behind a button, so that the page below can still be read.
 import { arrange, h, icon, replace } from "../dom.js";
 import { duration, time } from "../format.js";
 import { toast } from "../toast.js";
 import { titleOf } from "../sessions.js";
 
+const FIRST = 2;
+
 export class Requests {
     element = h("section", { class: "requests", "aria-label": "Waiting for your decision", hidden: true });
     #app;
     #cards = new Map();
+    #all = false;
+    #more = h("button", { type: "button", class: "button small plain more", on: { click: () => (this.#all = !this.#all, this.#render()) } });
     #said = h("div", { class: "unseen", role: "status" });
 
     constructor(app) {
@@ -23,8 +28,11 @@ export class Requests {
         const wanted = [];
         if (connection.may("approvals") && connection.has("exec.approval.resolve")) for (const one of approvals.values()) wanted.push(this.#card(`a ${one.id}`, () => this.#approval(one)));
         if (connection.may("pairing")) for (const one of pairing.values()) wanted.push(this.#card(`p ${one.requestId}`, () => this.#device(one)));
+        const hidden = wanted.length - FIRST;
         this.element.hidden = wanted.length === 0;
-        arrange(this.element, [this.#said, ...wanted]);
+        this.#more.setAttribute("aria-expanded", String(this.#all));
+        this.#more.textContent = this.#all ? "Show fewer" : `${hidden} more wait for a decision`;
+        arrange(this.element, [this.#said, ...(this.#all ? wanted : wanted.slice(0, FIRST)), ...(hidden > 0 ? [this.#more] : [])]);
         for (const [id, card] of this.#cards) if (!wanted.includes(card)) this.#cards.delete(id);
         if (said) this.#said.textContent = said;
     }

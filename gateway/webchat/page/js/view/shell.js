@@ -9,6 +9,7 @@ import { bindKeys, showShortcuts } from "./keys.js";
 import { themeButton } from "./theme.js";
 import { PAGES } from "../page/pages.js";
 import { confirm } from "./dialogs.js";
+import { tab } from "../storage.js";
 import { toast } from "../toast.js";
 import { openMenu } from "./menu.js";
 
@@ -77,16 +78,12 @@ export class Shell {
     #chat(key) {
         if (this.#viewId === `chat ${key}`) return;
         this.list.select(key);
-        try {
-            sessionStorage.setItem("culvert.session", key);
-        } catch {
-            // the main session next time, then
-        }
+        tab.set("culvert.session", key);
         this.#show(`chat ${key}`, () => new Chat(this.#app, this, key), "Chat");
     }
 
     #lastKey() {
-        return sessionStorage.getItem("culvert.session") ?? this.#app.defaults.mainSessionKey ?? "agent:main:main";
+        return tab.get("culvert.session") ?? this.#app.defaults.mainSessionKey ?? "agent:main:main";
     }
 
     #show(id, make, title) {
@@ -120,7 +117,7 @@ export class Shell {
 
     #deleted(key) {
         if (this.#viewId !== `chat ${key}`) return;
-        sessionStorage.removeItem("culvert.session");
+        tab.set("culvert.session", null);
         this.#viewId = null;
         toast("This session was deleted.");
         if (location.hash === "#/chat") this.route();

@@ -1,5 +1,6 @@
 // System, light, dark: one button that goes round.
 import { h, icon, replace } from "../dom.js";
+import { kept } from "../storage.js";
 
 const THEMES = [["system", "system", "Theme: as the system"], ["light", "sun", "Theme: light"], ["dark", "moon", "Theme: dark"]];
 const KEY = "culvert.theme";
@@ -26,10 +27,5 @@ const current = () => document.documentElement.dataset.theme ?? "system";
 function choose(theme) {
     if (theme === "system") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
-    try {
-        if (theme === "system") localStorage.removeItem(KEY);
-        else localStorage.setItem(KEY, theme);
-    } catch {
-        // for this page only, then
-    }
+    kept.set(KEY, theme === "system" ? null : theme);
 }
