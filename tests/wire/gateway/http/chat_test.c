@@ -164,66 +164,66 @@ T(a_required_tool_that_is_not_called_is_an_error)
 
 /* ---- bad input ---- */
 
+static const struct {
+    const char *body, *said;
+} refused[] = {
+    {"", "not usable JSON"},
+    {"{", "not usable JSON"},
+    {"[]", "must be a JSON object"},
+    {"{\"messages\":[],\"messages\":[]}", "not usable JSON"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":\"\\ud800\"}]}", "not usable JSON"},
+    {"{}", "required property 'messages'"},
+    {"{\"messages\":{}}", "/messages"},
+    {"{\"messages\":[]}", "no user message"},
+    {"{\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}", "no user message"},
+    {"{\"messages\":[7]}", "messages[0] must be an object"},
+    {"{\"messages\":[{\"role\":\"king\",\"content\":\"x\"}]}", "messages[0].role"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":7}]}", "messages[0].content"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\"}]}]}",
+     "parts are text"},
+    {"{\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}", "tool_call_id"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{"
+     "\"url\":\"http://127.0.0.1/\"}}]}]}",
+     "data: URLs only"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{"
+     "\"url\":\"data:image/png;base64,aGk=\"}}]}]}",
+     "only PNG"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"temperature\":3}", "/temperature"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"n\":2}", "/n"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":0}", "/max_tokens"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"stop\":[1]}", "stop"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tools\":{}}",
+     "tools must be an array"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tools\":[{\"type\":\"mcp\"}]}",
+     "only function tools"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tools\":[{\"type\":\"function\","
+     "\"function\":{\"name\":\"a b\"}}]}",
+     "needs a name"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tool_choice\":\"required\"}",
+     "tools is empty"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tool_choice\":{\"type\":"
+     "\"custom\"}}",
+     "tool_choice must be"},
+    {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"response_format\":{\"type\":"
+     "\"xml\"}}",
+     "json_schema"},
+    {"{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
+     "GET /v1/models"},
+    {"{\"model\":\"openclaw/nobody\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
+     "Unknown agent 'nobody'."},
+    {"{\"model\":\"openclaw/../main\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
+     "Unknown agent"},
+};
+
 T(bodies_that_are_refused)
 {
-    static const struct {
-        const char *body, *said;
-    } cases[] = {
-        {"", "not usable JSON"},
-        {"{", "not usable JSON"},
-        {"[]", "must be a JSON object"},
-        {"{\"messages\":[],\"messages\":[]}", "not usable JSON"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\"\\ud800\"}]}", "not usable JSON"},
-        {"{}", "required property 'messages'"},
-        {"{\"messages\":{}}", "/messages"},
-        {"{\"messages\":[]}", "no user message"},
-        {"{\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}", "no user message"},
-        {"{\"messages\":[7]}", "messages[0] must be an object"},
-        {"{\"messages\":[{\"role\":\"king\",\"content\":\"x\"}]}", "messages[0].role"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":7}]}", "messages[0].content"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\"}]}]}",
-         "parts are text"},
-        {"{\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}", "tool_call_id"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{"
-         "\"url\":\"http://127.0.0.1/\"}}]}]}",
-         "data: URLs only"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{"
-         "\"url\":\"data:image/png;base64,aGk=\"}}]}]}",
-         "only PNG"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"temperature\":3}",
-         "/temperature"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"n\":2}", "/n"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":0}", "/max_tokens"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"stop\":[1]}", "stop"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tools\":{}}",
-         "tools must be an array"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tools\":[{\"type\":\"mcp\"}]}",
-         "only function tools"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tools\":[{\"type\":\"function\","
-         "\"function\":{\"name\":\"a b\"}}]}",
-         "needs a name"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tool_choice\":\"required\"}",
-         "tools is empty"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"tool_choice\":{\"type\":"
-         "\"custom\"}}",
-         "tool_choice must be"},
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"response_format\":{\"type\":"
-         "\"xml\"}}",
-         "json_schema"},
-        {"{\"model\":\"gpt-4o\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
-         "GET /v1/models"},
-        {"{\"model\":\"openclaw/nobody\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
-         "Unknown agent 'nobody'."},
-        {"{\"model\":\"openclaw/../main\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}",
-         "Unknown agent"},
-    };
     struct gateway *gw = kit_gateway("{gateway:{" APIS_ON "}}");
 
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct kit_answer a = kit_call(gw, CHAT, BEARER, cases[i].body);
-        if (a.status != 400 || !strstr(a.body, cases[i].said) ||
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        struct kit_answer a = kit_call(gw, CHAT, BEARER, refused[i].body);
+        if (a.status != 400 || !strstr(a.body, refused[i].said) ||
             !strstr(a.body, "\"type\":\"invalid_request_error\""))
-            t_fail(__FILE__, __LINE__, "%s\n%d %s", cases[i].body, a.status, a.body);
+            t_fail(__FILE__, __LINE__, "%s\n%d %s", refused[i].body, a.status, a.body);
         kit_done(&a);
     }
     struct buf deep;

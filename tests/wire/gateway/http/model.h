@@ -35,14 +35,16 @@ static inline struct model_kit model_kit(const char *const *scripts)
 
     kit.server = script_server_new(kit.gw->loop, scripts);
     FILE *file = fopen(config_path(kit.gw->config), "w");
-    require(file &&
-            fprintf(file,
-                    "{gateway:{" APIS_ON "},agents:{defaults:{model:{primary:'x/m'},"
-                    "maxConcurrent:64},list:[{id:'main',default:true},{id:'research'}]},"
-                    "models:{providers:{x:{baseUrl:'http://127.0.0.1:%d/v1',apiKey:'k',"
-                    "api:'openai-completions',models:[{id:'m',input:['text','image']},{id:'other'}]}}}}",
-                    kit.server->port) > 0 &&
-            fclose(file) == 0);
+    require(
+        file &&
+        fprintf(
+            file,
+            "{gateway:{" APIS_ON "},agents:{defaults:{model:{primary:'x/m'},"
+            "maxConcurrent:64},list:[{id:'main',default:true},{id:'research'}]},"
+            "models:{providers:{x:{baseUrl:'http://127.0.0.1:%d/v1',apiKey:'k',"
+            "api:'openai-completions',models:[{id:'m',input:['text','image']},{id:'other'}]}}}}",
+            kit.server->port) > 0 &&
+        fclose(file) == 0);
     if (config_reload(kit.gw->config, &restart, &fault) < 0)
         t_fail(__FILE__, __LINE__, "configuration: %s", fault.text);
     return kit;
