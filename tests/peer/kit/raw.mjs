@@ -27,7 +27,7 @@ function signDevice(device, params, nonce, signedAt) {
 }
 
 // {hello} or {error} of the connect; request() answers {ok, payload, error}; closed resolves to {code, reason}.
-export async function connect(url, { token, deviceToken, device, role = "operator", scopes = ["operator.admin"], id = "cli", mode = "cli", protocol = process.env.CULVERT_PEER_ORACLE === "v3" ? 3 : 4, caps = [], headers } = {}) {
+export async function connect(url, { token, deviceToken, device, role = "operator", scopes = ["operator.admin"], id = "cli", mode = "cli", protocol = process.env.CULVERT_PEER_ORACLE === "v3" ? 3 : 4, caps = [], headers, buildId } = {}) {
     const { WebSocket } = createRequire(path.join(packages("v4"), "x"))("ws");
     const socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: 32 << 20, ...(headers && { headers }) });
     const waiting = new Map(), listeners = new Set();
@@ -64,7 +64,7 @@ export async function connect(url, { token, deviceToken, device, role = "operato
     });
 
     const { nonce, ts } = await challenge;
-    const client = { id, version: "peer-test", platform: "linux", mode };
+    const client = { id, version: "peer-test", platform: "linux", mode, ...(buildId && { buildId }) };
     const auth = { ...(token && { token }), ...(deviceToken && { deviceToken }) };
     const params = { minProtocol: protocol, maxProtocol: protocol, client, role, scopes, caps, ...(Object.keys(auth).length && { auth }) };
     if (device) params.device = signDevice(device, params, nonce, ts);
