@@ -12,8 +12,7 @@
 
 #include <string.h>
 
-#define PROMPT_MAX (48u << 20)
-#define READ_MS    30000
+#define READ_MS 30000
 
 static void run_on_page(struct op *op, int result);
 static void run_on_prompted(void *arg, int result, const struct json *answer);
@@ -40,7 +39,8 @@ static void run_free(struct agent_run *run)
     mem_free(run->agent_id);
     mem_free(run->run_id);
     mem_free(run->extra_system);
-    mem_free(run->prompt);
+    mem_free(run->history);
+    json_free(run->message);
     mem_free(run->model);
     run->magic = 0;
     mem_free(run);
@@ -147,62 +147,16 @@ static struct agent_run *acp_start(struct gateway *gw, const struct agent_reques
         return run;
     }
     op_init(&run->page.op, gw->loop, run_on_page, READ_MS);
-    store_messages_read(gw->store, &run->page, run->session_id, run->user_seq, /* limit= */ 1,
-                        PROMPT_MAX);
+    store_messages_read(gw->store, &run->page, run->session_id, run->user_seq, ACP_HISTORY_MESSAGES,
+                        ACP_HISTORY_READ);
     return run;
 }
 
 /* ---- 2. the prompt ---- */
 
-static void prompt_text(struct json_writer *w, const char *text)
-{
-    jw_object(w);
-    jw_kstr(w, "type", "text");
-    jw_kstr(w, "text", text);
-    jw_object_end(w);
-}
-
-/* The transcript's parts are the protocol's content blocks, but for members it does not know. */
-static void prompt_part(struct agent_run *run, struct json_writer *w, const struct json *part)
-{
-    const char *type = json_string(json_get(part, "type"), "");
-
-    if (strcmp(type, "text") == 0) {
-        prompt_text(w, json_string(json_get(part, "text"), ""));
-    } else if (strcmp(type, "image") == 0) {
-        jw_object(w);
-        jw_kstr(w, "type", "image");
-        jw_ktree(w, "mimeType", json_get(part, "mimeType"));
-        jw_ktree(w, "data", json_get(part, "data"));
-        jw_object_end(w);
-        run->has_image = true;
-    }
-}
-
-/* NULL: it is longer than can be sent. */
-static char *prompt_build(struct agent_run *run, const struct json *content)
-{
-    struct json_writer w;
-    struct buf b;
-
-    buf_init(&b, PROMPT_MAX);
-    jw_init(&w, &b);
-    jw_array(&w);
-    if (run->extra_system && *run->extra_system)
-        prompt_text(&w, run->extra_system);
-    if (json_kind(content) == JSON_STRING)
-        prompt_text(&w, json_string(content, ""));
-    json_each (part, json_kind(content) == JSON_ARRAY ? content : NULL)
-        prompt_part(run, &w, part);
-    jw_array_end(&w);
-    return buf_take(&b);
-}
-
 static void run_on_page(struct op *op, int result)
 {
     struct agent_run *run = CONTAINER(op, struct agent_run, page.op);
-    const struct store_row *row = run->page.count > 0 ? &run->page.rows[0] : NULL;
-    CLEAN(json_free) struct json *message = NULL;
     struct fault fault = {0};
 
     CHECK(run, ACP_RUN_MAGIC);
@@ -213,14 +167,10 @@ static void run_on_page(struct op *op, int result)
                  why);
         return;
     }
-    if (row && row->seq == run->user_seq)
-        message = json_parse(row->message, strlen(row->message), NULL);
-    run->prompt = prompt_build(run, json_get(message, "content"));
+    result = acp_prompt_read(run, &fault);
     store_page_done(&run->page);
-    if (!message || !run->prompt) {
-        run_fail(run, -ERR_NOT_FOUND, MODEL_ERROR_UNKNOWN,
-                 message ? "the message is too long for this agent"
-                         : "the message to answer is not in the transcript any more");
+    if (result < 0) {
+        run_fail(run, result, MODEL_ERROR_UNKNOWN, fault.text);
         return;
     }
     run->state = ACP_RUN_OPENING;
@@ -249,13 +199,15 @@ void acp_run_ready(struct agent_run *run)
         run_fail(run, -ERR_UNSUPPORTED, MODEL_ERROR_UNKNOWN, why);
         return;
     }
-    buf_init(&b, PROMPT_MAX + 65536);
+    buf_init(&b, ACP_PROMPT_MAX + 65536);
     jw_init(&w, &b);
     jw_object(&w);
     jw_kstr(&w, "sessionId", child->acp_session);
-    jw_kraw(&w, "prompt", run->prompt);
+    jw_karray(&w, "prompt");
+    acp_prompt_write(run, child->fresh && !child->program.oneshot, &w);
+    jw_array_end(&w);
     jw_object_end(&w);
-    run->prompt = mem_free(run->prompt);
+    child->fresh = false;
     run->state = ACP_RUN_PROMPTING;
     r = b.bad ? -ERR_TOO_LARGE
               : rpc_request(&child->rpc, "session/prompt", b.data, /* deadline_ms= */ 0,

@@ -1,7 +1,7 @@
 /* Agents behind the Agent Client Protocol: programs that run as our children. providers.md section 9; what was
  * chosen and why: README.md. Inside of acp*.c, but for the table's two functions. Loop thread only.
  *
- * acp.c a run · acp_child.c a program's life · acp_open.c from its start to an open session · acp_update.c
+ * acp.c a run · acp_prompt.c its prompt · acp_child.c a program's life · acp_open.c from its start to an open session · acp_update.c
  * what it tells · acp_permission.c what it asks · acp_file.c files it has us read and write ·
  * acp_program.c what to start · acp_text.c its last words · acp_rpc.c lines. */
 #pragma once
@@ -26,12 +26,16 @@ struct acp *acp_free(struct acp *acp); /* kills what runs */
 #define ACP_GARBAGE_MAX     64          /* lines of a program that are no messages; more ends it */
 #define ACP_TOOL_TEXT_MAX                                                                          \
     (64u << 10) /* of one tool's result; the middle of a longer one is cut out */
-#define ACP_INPUT_MAX      (64u << 20) /* bytes that wait for the program to read them */
-#define ACP_CANCEL_MS      10000       /* from session/cancel to the answer; then it is stopped */
-#define ACP_STOP_MS        3000        /* from SIGTERM to SIGKILL */
-#define ACP_BACKOFF_MS     1000
-#define ACP_BACKOFF_CAP_MS 30000
-#define ACP_NOISE_LINES    200 /* lines of stderr that are logged per program and minute */
+#define ACP_INPUT_MAX        (64u << 20) /* bytes that wait for the program to read them */
+#define ACP_PROMPT_MAX       (48u << 20)
+#define ACP_HISTORY_MESSAGES 60 /* of the transcript, told to a program that begins afresh */
+#define ACP_HISTORY_READ     (256u << 10) /* bytes of them that are read */
+#define ACP_HISTORY_MAX      (48u << 10)  /* and told */
+#define ACP_CANCEL_MS        10000 /* from session/cancel to the answer; then it is stopped */
+#define ACP_STOP_MS          3000  /* from SIGTERM to SIGKILL */
+#define ACP_BACKOFF_MS       1000
+#define ACP_BACKOFF_CAP_MS   30000
+#define ACP_NOISE_LINES      200 /* lines of stderr that are logged per program and minute */
 
 /* ---- acp_program.c: what to start; all owned ---- */
 
@@ -82,6 +86,7 @@ struct acp_child {
     struct agent_run *run; /* NULL: idle */
     struct timer timer;    /* WAITING: the start; idle: the stop; STOPPING: none */
     bool can_load, can_resume, can_image, authenticated;
+    bool fresh;                /* its session is new and nothing was said in it yet */
     struct json *auth_methods; /* of initialize; NULL: none */
     unsigned garbage;
     size_t bytes;    /* told in this run */
@@ -125,7 +130,8 @@ struct agent_run {
     char *session_key, *session_id, *agent_id, *run_id, *extra_system;
     int64_t user_seq;
     struct store_page page;
-    char *prompt; /* JSON array of content blocks */
+    struct json *message; /* the user's, to be answered */
+    char *history; /* what was said before it, for a program that begins afresh; NULL: nothing */
     bool has_image;
     struct acp_child *child; /* NULL: not yet, or lost */
     char *model;             /* its program's name; NULL: not yet */
@@ -147,6 +153,12 @@ void acp_run_hold(struct agent_run *run);
 bool acp_run_let_go(struct agent_run *run); /* false: it is gone */
 void acp_run_ready(struct agent_run *run);
 void acp_run_lost(struct agent_run *run, int result, const struct fault *fault);
+
+/* acp_prompt.c */
+/* The message to answer and what was said before it, out of run->page. */
+int acp_prompt_read(struct agent_run *run, struct fault *reterr_fault);
+/* The content blocks, without the brackets. */
+void acp_prompt_write(const struct agent_run *run, bool with_history, struct json_writer *w);
 
 /* acp_update.c */
 void acp_update_init(struct agent_run *run);
@@ -174,3 +186,5 @@ void acp_text_clean(const struct acp_program *program, const char *text, size_t 
                     size_t size);
 /* "exit status 3", "killed by SIGSEGV". */
 void acp_text_end(int status, int signal, char *out, size_t size);
+/* A tool call's output: its content, else its rawOutput, capped. NULL: the update tells none. Caller owns. */
+char *acp_text_output(const struct json *update);

@@ -366,7 +366,7 @@ void acp_child_release(struct acp_child *child)
     backoff_reset(&failure_of(child->acp, child->agent_id)->backoff);
     if (child->program.oneshot)
         acp_child_stop(child, ACP_STOP_MS);
-    else
+    else if (child->can_load || child->can_resume) /* another would forget: it stays while it may */
         timer_start(gw->loop, &child->timer, config_int(gw->config, KNOB_acp_idle_minutes) * 60000,
                     0, child_on_idle, child);
 }

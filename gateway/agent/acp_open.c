@@ -265,6 +265,7 @@ static void open_on_session(void *arg, int result, const struct json *answer)
         return;
     }
     child->acp_session = mem_string(id);
+    child->fresh = true;
     open_keep(child);
     acp_child_ready(child);
 }

@@ -1,4 +1,4 @@
-/* What is shown of a program's stderr and of its end. Pure. */
+/* What is shown of a program's stderr, of its end, and of what its tools put out. Pure. */
 #include "gateway/agent/acp.h"
 
 #include "base/mem.h"
@@ -130,4 +130,57 @@ void acp_text_end(int status, int signal, char *out, size_t size)
         snprintf(out, size, "killed by signal %d", signal);
     else
         snprintf(out, size, "exit status %d", status);
+}
+
+/* ---- a call's output as text ---- */
+
+static void output_item(struct buf *b, const struct json *item)
+{
+    const char *type = json_string(json_get(item, "type"), "");
+    const char *text = json_string(json_path(item, "content.text"), NULL);
+
+    if (b->length > 0)
+        buf_add_char(b, '\n');
+    if (strcmp(type, "diff") == 0)
+        buf_addf(b, "%s %s", json_get(item, "oldText") ? "changed" : "wrote",
+                 json_string(json_get(item, "path"), "a file"));
+    else if (text)
+        buf_add_str(b, text);
+    else
+        buf_addf(b, "[%s]", json_string(json_path(item, "content.type"), type));
+}
+
+static size_t character_start(const char *text, size_t at)
+{
+    while (at > 0 && ((unsigned char)text[at] & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
+/* The beginning says what it is and the end how it ended: the middle goes. */
+static char *output_cap(const char *text, size_t length)
+{
+    size_t head, tail;
+
+    if (length <= ACP_TOOL_TEXT_MAX)
+        return mem_slice(text, length);
+    head = character_start(text, ACP_TOOL_TEXT_MAX / 2);
+    tail = character_start(text, length - ACP_TOOL_TEXT_MAX / 2);
+    return mem_format("%.*s\n[… %zu bytes were left out here …]\n%s", (int)head, text, tail - head,
+                      text + tail);
+}
+
+char *acp_text_output(const struct json *update)
+{
+    const struct json *content = json_get(update, "content"), *raw = json_get(update, "rawOutput");
+    CLEAN(buf_done) struct buf b;
+
+    buf_init(&b, 32u << 20);
+    json_each (item, json_kind(content) == JSON_ARRAY ? content : NULL)
+        output_item(&b, item);
+    if (b.length == 0 && !b.bad && raw && json_kind(raw) != JSON_NULL) {
+        CLEAN(mem_free) char *printed = json_print(raw, false);
+        buf_add_str(&b, json_string(raw, printed));
+    }
+    return b.length > 0 ? output_cap(b.data, b.length) : NULL;
 }

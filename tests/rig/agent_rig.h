@@ -114,11 +114,11 @@ static const struct agent_events agent_rig_events = {
 
 /* ---- life ---- */
 
-static inline struct agent_rig *agent_rig_new(const char *config, const char *session_key)
+static inline struct agent_rig *agent_rig_new_in(struct rig *rig, const char *session_key)
 {
     struct agent_rig *ar = NEW(struct agent_rig);
 
-    ar->rig = rig_new(config);
+    ar->rig = rig;
     ar->session = session_ensure(ar->rig->gw, session_key, NULL);
     ar->kind = agent_kind_of(ar->rig->gw, ar->session->agent_id);
     ar->messages = json_new_array();
@@ -127,6 +127,11 @@ static inline struct agent_rig *agent_rig_new(const char *config, const char *se
     buf_init(&ar->thinking, 64u << 20);
     t_ok(ar->kind != NULL);
     return ar;
+}
+
+static inline struct agent_rig *agent_rig_new(const char *config, const char *session_key)
+{
+    return agent_rig_new_in(rig_new(config), session_key);
 }
 
 static inline void agent_rig_forget(struct agent_rig *ar)

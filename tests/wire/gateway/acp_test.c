@@ -1,6 +1,8 @@
 /* ACP agents that behave: what they tell, what they ask, what they remember. Real programs. */
 #include "tests/rig/acp_rig.h"
 
+#include <sys/stat.h>
+
 /* ---- telling ---- */
 
 T(words_thoughts_tools_plan_and_usage_in_order)
@@ -47,17 +49,26 @@ T(one_program_serves_the_turns_of_a_session)
     agent_rig_free(ar);
 }
 
+/* Only one that can go on with its session later: another would forget. */
 T(idle_programs_are_stopped)
 {
-    struct agent_rig *ar = acp_rig();
-    int pid = 0, other = 0;
+    static const char *const options[] = {"'--load','/dev/null'", ""};
 
-    t_eq(sscanf(acp_say(ar, "grandchild"), "pids %d %d", &pid, &other), 2);
-    loop_advance(ar->rig->gw->loop, 10 * 60000 + 1);
-    agent_rig_settle(ar);
-    t_ok(acp_dies(ar, pid) && acp_dies(ar, other));
-    t_has(acp_say(ar, "memory x"), "1 things"); /* and started again */
-    agent_rig_free(ar);
+    for (size_t i = 0; i < COUNT(options); i++) {
+        struct agent_rig *ar = acp_rig_as(options[i], "", "");
+        int pid = 0, other = 0;
+
+        t_eq(sscanf(acp_say(ar, "grandchild"), "pids %d %d", &pid, &other), 2);
+        loop_advance(ar->rig->gw->loop, 10 * 60000 + 1);
+        agent_rig_settle(ar);
+        if (*options[i]) {
+            t_ok(acp_dies(ar, pid) && acp_dies(ar, other));
+            t_has(acp_say(ar, "memory x"), "1 things"); /* and started again */
+        } else {
+            t_has(acp_say(ar, "memory x"), "2 things");
+        }
+        agent_rig_free(ar);
+    }
 }
 
 T(a_session_is_gone_on_with_where_the_program_can)
@@ -66,9 +77,41 @@ T(a_session_is_gone_on_with_where_the_program_can)
     struct agent_rig *ar = acp_rig_as(options, "", "");
 
     acp_say(ar, "memory one");
-    t_has(agent_rig_print(ar->session->entry), "\"acp\":{");
     loop_advance(ar->rig->gw->loop, 10 * 60000 + 1);
     t_str(acp_say(ar, "memory two"), "I was told 2 things: memory one; memory two");
+    agent_rig_free(ar);
+}
+
+/* The whole gateway starts again over the same folder: the program's session id was kept. */
+T(a_restart_of_the_gateway_goes_on_with_the_session)
+{
+    CLEAN(mem_free) char *options = mem_format("'--load','%s/restart.json'", t_tmpdir());
+    CLEAN(mem_free) char *config = acp_config(options, "", "");
+    CLEAN(mem_free) char *dir = mem_format("%s/restart", t_tmpdir());
+    struct agent_rig *ar;
+
+    t_eq(mkdir(dir, 0700), 0);
+    for (int i = 0; i < 2; i++) {
+        ar = agent_rig_new_in(rig_new_at(dir, config), ACP_KEY);
+        acp_say(ar, i == 0 ? "memory one" : "memory two");
+        t_has(ar->text.data, i == 0 ? "1 things" : "2 things: memory one; memory two");
+        agent_rig_free(ar);
+    }
+}
+
+/* What cannot remember is told. */
+T(a_fresh_program_hears_what_was_said)
+{
+    struct agent_rig *ar = acp_rig();
+
+    agent_rig_say(ar, "before", "My name is Ada.");
+    agent_rig_put(ar, "assistant", "before",
+                  "{'role':'assistant','content':[{'type':'text','text':'Good day, Ada.'}]}");
+    acp_say(ar, "memory x");
+    t_has(ar->text.data, "User: My name is Ada.");
+    t_has(ar->text.data, "You: Good day, Ada.");
+    acp_say(ar, "memory y");
+    t_ok(!strstr(strstr(ar->text.data, "memory x"), "Ada")); /* once */
     agent_rig_free(ar);
 }
 
