@@ -18,7 +18,6 @@ struct acp *acp_new(struct gateway *gw) MUSTCHECK;
 struct acp *acp_free(struct acp *acp); /* kills what runs */
 
 #define ACP_VERSION         1
-#define ACP_OFFERS_FILES    false
 #define ACP_PERMISSIONS_MAX 16          /* asked at once by one program; one more is cancelled */
 #define ACP_FILES_MAX       16          /* likewise: files being read or written */
 #define ACP_TOOL_CALLS_MAX  512         /* of one run; one more ends it */
@@ -177,7 +176,13 @@ void acp_update_approval(struct agent_run *run, const char *phase, const char *s
 
 /* acp_permission.c */
 void acp_permission_ask(struct acp_child *child, const char *id, const struct json *params);
+void acp_permission_write(struct acp_child *child, const char *id, const struct json *params);
 void acp_permissions_cancel(struct acp_child *child); /* all of them: answered "cancelled" */
+
+/* acp_file.c; params as in fs/read_text_file and fs/write_text_file */
+void acp_file_read(struct acp_child *child, const char *id, const struct json *params);
+void acp_file_write(struct acp_child *child, const char *id, const struct json *params);
+void acp_files_drop(struct acp_child *child);
 
 /* acp_text.c */
 /* Text of the program without control characters and without what looks like a secret (the configured

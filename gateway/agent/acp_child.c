@@ -225,6 +225,8 @@ static void child_on_request(void *arg, const char *id, const char *method,
         void (*run)(struct acp_child *child, const char *id, const struct json *params);
     } requests[] = {
         {"session/request_permission", acp_permission_ask},
+        {"fs/read_text_file", acp_file_read},
+        {"fs/write_text_file", acp_permission_write},
     };
     struct acp_child *child = arg;
 
@@ -392,6 +394,7 @@ void acp_child_stop(struct acp_child *child, int64_t grace_ms)
         child->state = ACP_STOPPING;
         child->run = NULL;
         acp_permissions_cancel(child);
+        acp_files_drop(child);
         if (!waiting)
             rpc_close(&child->rpc, -ERR_CLOSED);
     }

@@ -78,8 +78,8 @@ void acp_open(struct acp_child *child)
     jw_kint(&w, "protocolVersion", ACP_VERSION);
     jw_kobject(&w, "clientCapabilities");
     jw_kobject(&w, "fs");
-    jw_kbool(&w, "readTextFile", ACP_OFFERS_FILES);
-    jw_kbool(&w, "writeTextFile", ACP_OFFERS_FILES);
+    jw_kbool(&w, "readTextFile", true);
+    jw_kbool(&w, "writeTextFile", true);
     jw_object_end(&w);
     jw_kbool(&w, "terminal", false);
     jw_object_end(&w);

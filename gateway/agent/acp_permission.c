@@ -1,4 +1,4 @@
-/* session/request_permission: decided by the policy, or by a person through an approval. The person's three
+/* session/request_permission, and fs/write_text_file, which is asked for as if it were one: decided by the policy, or by a person through an approval. The person's three
  * answers are mapped to the options the program offers; what it does not offer is never chosen for them.
  *
  * Policy: the session's execSecurity and execAsk where they are set, else permissionMode.
@@ -28,7 +28,11 @@ struct acp_permission {
     char *id;                    /* of the program's request, JSON text */
     char *options[OPTION_COUNT]; /* ids; NULL: not offered */
     struct json *call;
+    struct json *write; /* the params of fs/write_text_file; NULL: it is a permission request */
 };
+
+#define WRITE_ALLOWED "allow" /* our own option, where the program offers none */
+#define WRITE_DENIED  "deny"
 
 enum verdict { VERDICT_ASK, VERDICT_ALLOW, VERDICT_REJECT };
 
@@ -54,6 +58,20 @@ static void permission_reply(struct acp_child *child, const char *id, const char
     buf_done(&b);
 }
 
+/* option NULL: cancelled, or nothing that was offered fits. */
+static void permission_answer(const struct acp_permission *permission, const char *option)
+{
+    struct acp_child *child = permission->child;
+
+    if (!permission->write)
+        permission_reply(child, permission->id, option);
+    else if (option && strcmp(option, WRITE_ALLOWED) == 0)
+        acp_file_write(child, permission->id, permission->write);
+    else
+        (void)rpc_reply_error(&child->rpc, permission->id, RPC_INTERNAL,
+                              "writing this file was not allowed");
+}
+
 static void permission_free(struct acp_permission *permission)
 {
     struct acp_permission **slot = &permission->child->permissions;
@@ -65,6 +83,7 @@ static void permission_free(struct acp_permission *permission)
     for (size_t i = 0; i < OPTION_COUNT; i++)
         mem_free(permission->options[i]);
     json_free(permission->call);
+    json_free(permission->write);
     mem_free(permission->id);
     mem_free(permission);
 }
@@ -91,7 +110,7 @@ void acp_permissions_cancel(struct acp_child *child)
 
         approval_withdraw(permission->approval);
         if (child->process)
-            permission_reply(child, permission->id, NULL);
+            permission_answer(permission, NULL);
         permission_free(permission);
     }
 }
@@ -177,16 +196,15 @@ static void permission_take_options(struct acp_permission *permission, const str
     }
 }
 
+/* Takes call. */
 static struct acp_permission *permission_new(struct acp_child *child, const char *id,
-                                             const struct json *params)
+                                             struct json *call)
 {
     struct acp_permission *permission = NEW(struct acp_permission);
 
     permission->child = child;
     permission->id = mem_string(id);
-    permission->call =
-        json_get(params, "toolCall") ? json_copy(json_get(params, "toolCall")) : json_new_object();
-    permission_take_options(permission, json_get(params, "options"));
+    permission->call = call;
     permission->next = child->permissions;
     child->permissions = permission;
     child->permission_count++;
@@ -195,7 +213,7 @@ static struct acp_permission *permission_new(struct acp_child *child, const char
 
 static void permission_decide(struct acp_permission *permission, enum approval_decision decision)
 {
-    permission_reply(permission->child, permission->id, permission_option(permission, decision));
+    permission_answer(permission, permission_option(permission, decision));
     permission_free(permission);
 }
 
@@ -229,26 +247,9 @@ static void permission_ask_person(struct acp_permission *permission)
                         permission->call);
 }
 
-void acp_permission_ask(struct acp_child *child, const char *id, const struct json *params)
+static void permission_begin(struct acp_permission *permission)
 {
-    const char *session = json_string(json_get(params, "sessionId"), "");
-    struct agent_run *run = child->run;
-    struct acp_permission *permission;
-
-    if (!run || run->state != ACP_RUN_PROMPTING || !child->acp_session ||
-        strcmp(session, child->acp_session) != 0 ||
-        child->permission_count == ACP_PERMISSIONS_MAX) {
-        permission_reply(child, id, NULL);
-        return;
-    }
-    if (!acp_update_asked(run, json_get(params, "toolCall")) || child->run != run ||
-        run->state != ACP_RUN_PROMPTING) {
-        if (child->process)
-            permission_reply(child, id, NULL);
-        return;
-    }
-    permission = permission_new(child, id, params);
-    switch (permission_policy(child, permission->call)) {
+    switch (permission_policy(permission->child, permission->call)) {
     case VERDICT_ALLOW:
         permission_decide(permission, permission->options[ALLOW_ONCE] ? APPROVAL_ALLOW_ONCE
                                                                       : APPROVAL_ALLOW_ALWAYS);
@@ -256,6 +257,58 @@ void acp_permission_ask(struct acp_child *child, const char *id, const struct js
     case VERDICT_REJECT: permission_decide(permission, APPROVAL_DENY); break;
     case VERDICT_ASK: permission_ask_person(permission); break;
     }
+}
+
+/* Of the session whose prompt is being answered, and not too many at once. */
+static bool permission_may(const struct acp_child *child, const struct json *params)
+{
+    const char *session = json_string(json_get(params, "sessionId"), "");
+
+    return child->run && child->run->state == ACP_RUN_PROMPTING && child->acp_session &&
+           strcmp(session, child->acp_session) == 0 &&
+           child->permission_count < ACP_PERMISSIONS_MAX;
+}
+
+void acp_permission_ask(struct acp_child *child, const char *id, const struct json *params)
+{
+    const struct json *call = json_get(params, "toolCall");
+    struct agent_run *run = child->run;
+    struct acp_permission *permission;
+
+    if (!permission_may(child, params)) {
+        permission_reply(child, id, NULL);
+        return;
+    }
+    if (!acp_update_asked(run, call) || child->run != run || !permission_may(child, params)) {
+        if (child->process) /* what was told on the way has stopped the run */
+            permission_reply(child, id, NULL);
+        return;
+    }
+    permission = permission_new(child, id, call ? json_copy(call) : json_new_object());
+    permission_take_options(permission, json_get(params, "options"));
+    permission_begin(permission);
+}
+
+void acp_permission_write(struct acp_child *child, const char *id, const struct json *params)
+{
+    struct acp_permission *permission;
+    CLEAN(mem_free) char *title = NULL;
+    struct json *call;
+
+    if (!permission_may(child, params)) {
+        (void)rpc_reply_error(&child->rpc, id, RPC_INVALID_PARAMS, "Invalid params");
+        return;
+    }
+    title = mem_format("Write %.2048s", json_string(json_get(params, "path"), ""));
+    call = json_new_object();
+    json_put(call, "title", json_new_string(title));
+    json_put(call, "kind", json_new_string("edit"));
+    json_put(call, "rawInput", json_copy(params));
+    permission = permission_new(child, id, call);
+    permission->write = json_copy(params);
+    permission->options[ALLOW_ONCE] = mem_string(WRITE_ALLOWED);
+    permission->options[REJECT_ONCE] = mem_string(WRITE_DENIED);
+    permission_begin(permission);
 }
 
 static void permission_on_decided(void *arg, int result, enum approval_decision decision,
@@ -266,7 +319,7 @@ static void permission_on_decided(void *arg, int result, enum approval_decision 
     const char *status = result < 0 ? "expired" : decision == APPROVAL_DENY ? "denied" : "approved";
 
     (void)resolved_by;
-    permission_reply(permission->child, permission->id, permission_option(permission, decision));
+    permission_answer(permission, permission_option(permission, decision));
     CLEAN(mem_free) char *id = mem_string(approval_id(permission->approval));
     CLEAN(json_free) struct json *call = TAKE(permission->call);
     permission_free(permission);

@@ -275,6 +275,51 @@ T(the_policy_decides)
     }
 }
 
+T(files_beneath_its_folder_only)
+{
+    struct agent_rig *ar = acp_rig_as("", "permissionMode:'approve-all',", "");
+    CLEAN(mem_free) char *root = agent_workspace(ar->rig->gw, "main", NULL);
+    const struct {
+        const char *verb, *path, *said;
+    } cases[] = {
+        {"write", "/sub/a.txt one two", "{}"},
+        {"read", "/sub/a.txt", "{\"content\": \"one two\"}"},
+        {"read", "/../culvert.json", "-32603"},
+        {"read", "/link", "-32603"},
+        {"write", "/../x y", "-32603"},
+        {"read", "/none", "there is no such file"},
+    };
+    CLEAN(mem_free) char *link = mem_format("%s/link", root);
+
+    t_eq(symlink("/etc/hostname", link), 0);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        CLEAN(mem_free)
+        char *message = mem_format("%s %s%s", cases[i].verb, root, cases[i].path);
+        t_has(acp_say(ar, message), cases[i].said);
+    }
+    t_has(acp_say(ar, "read /etc/hostname"), "-32603");
+    agent_rig_free(ar);
+}
+
+T(writing_is_asked_for)
+{
+    struct agent_rig *ar = acp_rig();
+    struct peer *reviewer = peer_connect(ar->rig, 4, "operator.approvals");
+    CLEAN(mem_free) char *root = agent_workspace(ar->rig->gw, "main", NULL);
+    CLEAN(mem_free) char *message = mem_format("write %s/b.txt content", root);
+    CLEAN(mem_free) char *path = mem_format("%s/b.txt", root);
+    static const char *const decisions[] = {"deny", "allow-once"};
+
+    for (size_t i = 0; i < COUNT(decisions); i++) {
+        agent_rig_start(ar, message);
+        acp_decide(reviewer, acp_pending(ar, reviewer), decisions[i]);
+        agent_rig_end(ar, 20);
+        t_eq(access(path, F_OK), i == 0 ? -1 : 0);
+    }
+    t_has(ar->text.data, "{}");
+    agent_rig_free(ar);
+}
+
 T(cancelled_while_it_asks)
 {
     struct agent_rig *ar = acp_rig();
