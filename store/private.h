@@ -154,6 +154,7 @@ struct read {
 
     const char *session_id, *message_id;
     const char *key, *outcome;
+    const char *from, *to, *agent_id, *session_key; /* of usage */
     struct store *store;
     int64_t after, through;
     int limit;

@@ -134,6 +134,37 @@ void store_idempotency_fetch(struct store *store, struct op *op, const char *key
 void store_meta_put(struct store_batch *batch, const char *key, const char *value);
 char *store_meta_get(struct store *store, const char *key) MUSTCHECK; /* blocking; caller owns */
 
+/* ---- usage: sums by day, agent, session and model ---- */
+
+/* days of UTC, "2026-03-09"; costs in nano-dollars; times of the first and last turn that day. */
+struct store_usage {
+    const char *day, *agent_id, *session_key, *provider, *model;
+    int64_t turns, input, output, cache_read, cache_write;
+    int64_t input_cost, output_cost, cache_read_cost, cache_write_cost;
+    int64_t unpriced; /* unpriced: turns whose model has no prices */
+    int64_t asked, answered, tool_calls,
+        errors; /* messages of people, of the agent, calls, failed turns */
+    int64_t first_at, last_at;
+};
+/* Adds to the row of that day and names. */
+void store_usage_add(struct store_batch *batch, const struct store_usage *usage);
+void store_usage_trim(struct store_batch *batch, const char *before_day); /* days before that go */
+
+#define STORE_USAGE_MAX                                                                            \
+    20000 /* rows of one page, newest days first; more says that some are missing */
+/* As struct store_page. */
+struct store_usage_page {
+    struct op op;
+    struct store_usage *rows;
+    size_t count;
+    bool more;
+    struct arena_chunk *memory;
+};
+/* Both days included; agent_id and session_key NULL: all. */
+void store_usage_read(struct store *store, struct store_usage_page *page, const char *from_day,
+                      const char *to_day, const char *agent_id, const char *session_key);
+void store_usage_page_done(struct store_usage_page *page);
+
 /* ---- event log: offsets never reused, terms (design.md section 7) ---- */
 
 struct store_event {

@@ -19,22 +19,6 @@ static const char *turn_status(const struct turn *turn)
     return turn->end == TURN_OK ? "done" : "failed";
 }
 
-static void turn_count_tokens(const struct turn *turn, struct session *session)
-{
-    const struct model_usage *u = &turn->usage;
-
-    if (u->input >= 0)
-        session_set_number(session, "inputTokens",
-                           session_number(session, "inputTokens", 0) + u->input);
-    if (u->output >= 0)
-        session_set_number(session, "outputTokens",
-                           session_number(session, "outputTokens", 0) + u->output);
-    if (u->input >= 0 || u->output >= 0) /* what the context holds now */
-        session_set_number(session, "totalTokens",
-                           (u->input > 0 ? u->input : 0) + (u->cache_read > 0 ? u->cache_read : 0) +
-                               (u->output > 0 ? u->output : 0));
-}
-
 /* What sessions.changed calls the end. */
 static const char *turn_phase(const struct turn *turn)
 {
@@ -52,7 +36,7 @@ static void turn_put_session(struct turn *turn, struct session *session, struct 
     session_set_number(session, "endedAt", turn->ended_at);
     if (turn->started_at)
         session_set_number(session, "runtimeMs", turn->ended_at - turn->started_at);
-    turn_count_tokens(turn, session);
+    usage_put(turn, session, batch);
     session_put(turn->gw, session, batch, true);
     row_emit_changed(turn->gw, batch, session, told, told ? NULL : turn_phase(turn), turn->run_id);
 }

@@ -9,6 +9,7 @@
 #include "gateway/session/turn.h"
 
 #define TURN_MAGIC 0x7475726eu
+#define USAGE_DAY  11 /* bytes of "2026-03-09" */
 
 /* ACCEPTING: its first batch is with the store. QUEUED: acknowledged, waits in its lane. RUNNING: it
  * answers. JOINED: another turn answers it too. ENDING: its last batch is with the store. ENDED: waits for its agent to let go. */
@@ -64,9 +65,11 @@ struct turn {
     char *error;
     const char *error_kind; /* protocol.md 6.2, NULL: none */
     struct model_usage usage;
-    struct json *content; /* parts of the last message; NULL: text is all there is */
-    struct json *calls;   /* tool calls that wait for their results: [{id, name}] */
-    char message_id[64];  /* "": nothing was stored */
+    struct model_usage earlier;  /* of that, what messages on the way used */
+    int64_t answers, tool_calls; /* messages and calls on the way */
+    struct json *content;        /* parts of the last message; NULL: text is all there is */
+    struct json *calls;          /* tool calls that wait for their results: [{id, name}] */
+    char message_id[64];         /* "": nothing was stored */
     int64_t accepted_at, started_at, ended_at; /* wall; 0: not yet */
     struct json *outcome;
 
@@ -84,6 +87,7 @@ struct turns {
     bool closing;
     struct waiter *waiters;
     size_t waiter_count;
+    char trimmed[USAGE_DAY]; /* the day on which old usage was last dropped; "": not yet */
 };
 
 /* turn.c */
@@ -119,6 +123,12 @@ void record_answer(struct turn *turn, struct session *session, struct store_batc
 /* A result for every call of the array that has none; error says why. */
 void record_open_calls(struct turn *turn, struct session *session, struct store_batch *batch,
                        const char *error);
+
+/* usage.c */
+void usage_day(int64_t wall_ms, char out[USAGE_DAY]); /* of UTC */
+void usage_take_message(struct turn *turn, const struct json *message);
+struct model_usage usage_last(const struct turn *turn); /* of the last message alone */
+void usage_put(struct turn *turn, struct session *session, struct store_batch *batch);
 
 /* lane.c */
 struct lane *lane_find(struct turns *turns, const char *session_key); /* NULL: nothing there */

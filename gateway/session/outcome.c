@@ -70,7 +70,8 @@ char *outcome_ended(const struct turn *turn)
     jw_kstr(&w, "model", turn->model.model);
     if (turn->usage.input >= 0 || turn->usage.output >= 0) {
         jw_key(&w, "usage");
-        transcript_write_usage(&turn->usage, &w);
+        transcript_write_priced(turn->gw, turn->model.provider, turn->model.model, &turn->usage,
+                                &w);
     }
     if (!turn->kind && turn->text.length > 0 && turn->text.length <= OUTCOME_TEXT_MAX)
         jw_kstr(&w, "text", turn->text.data);

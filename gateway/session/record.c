@@ -58,6 +58,7 @@ static void record_count_calls(struct turn *turn, const struct json *message)
         json_put(call, "id", json_new_string(json_string(json_get(part, "id"), "")));
         json_put(call, "name", json_new_string(json_string(json_get(part, "name"), "")));
         json_append(open, call);
+        turn->tool_calls++;
     }
     json_free(turn->calls);
     turn->calls = json_count(open) > 0 ? TAKE(open) : json_free(open);
@@ -81,6 +82,7 @@ void record_message(struct turn *turn, const struct agent_message *message)
                                                    .message = message->json},
                       id);
     record_count_calls(turn, tree);
+    usage_take_message(turn, tree);
     turn_put_row(turn, batch);
     session_put(turn->gw, session, batch, true);
     write = NEW(struct record_write);
@@ -134,7 +136,8 @@ void record_answer(struct turn *turn, struct session *session, struct store_batc
         .error = turn->error,
         .abort_origin = aborted ? turn->stop_reason : NULL,
         .run_id = turn->run_id,
-        .usage = turn->usage,
+        .usage = usage_last(turn),
+        .priced = turn->gw,
         .at = turn->ended_at,
     });
     transcript_append(turn->gw, session, batch,

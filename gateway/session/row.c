@@ -123,6 +123,7 @@ static void row_write_v4(struct gateway *gw, const char *key, const struct sessi
     row_texts_write(s, row_texts_v4, COUNT(row_texts_v4), w);
     row_numbers_write(s, row_numbers_v4, COUNT(row_numbers_v4), w);
     jw_ktree(w, "fastMode", json_get(s->entry, "fastMode"));
+    jw_ktree(w, "estimatedCostUsd", json_get(s->entry, "estimatedCostUsd"));
 }
 
 void row_write(struct gateway *gw, const char *key, const struct session *s,

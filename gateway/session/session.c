@@ -289,12 +289,12 @@ void session_remove(struct gateway *gw, struct session *s, struct store_batch *b
 
 void session_renew(struct gateway *gw, struct session *s)
 {
-    static const char *const gone[] = {
-        "derivedTitle", "lastMessagePreview", "lastInteractionAt", "systemSent", "abortedLastRun",
-        "status",       "lastRunId",          "startedAt",         "endedAt",    "runtimeMs",
-        "firstSeq"};
-    static const char *const zero[] = {"inputTokens", "outputTokens", "totalTokens",
-                                       "compactionCount"};
+    static const char *const gone[] = {"derivedTitle", "lastMessagePreview", "lastInteractionAt",
+                                       "systemSent",   "abortedLastRun",     "status",
+                                       "lastRunId",    "startedAt",          "endedAt",
+                                       "runtimeMs",    "firstSeq",           "estimatedCostUsd"};
+    static const char *const zero[] = {"cacheRead",    "cacheWrite",  "inputTokens",
+                                       "outputTokens", "totalTokens", "compactionCount"};
 
     for (size_t i = 0; i < COUNT(gone); i++)
         json_remove(s->entry, gone[i]);

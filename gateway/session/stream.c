@@ -71,7 +71,8 @@ static struct bytes *chat_bytes(struct turn *turn, const char *session_key,
     chat_write_message(turn->gw, event, &w);
     if (strcmp(event->state, "final") == 0 && (turn->usage.input >= 0 || turn->usage.output >= 0)) {
         jw_key(&w, "usage");
-        transcript_write_usage(&turn->usage, &w);
+        transcript_write_priced(turn->gw, turn->model.provider, turn->model.model, &turn->usage,
+                                &w);
     }
     jw_object_end(&w);
     return stream_take(&b);

@@ -56,23 +56,44 @@ static int64_t told(int64_t number)
     return number < 0 ? 0 : number;
 }
 
-void transcript_write_usage(const struct model_usage *usage, struct json_writer *w)
+static double transcript_cost(struct gateway *gw, const char *provider, const char *model,
+                              const struct model_usage *usage)
 {
-    static const char *const costs[] = {"input", "output", "cacheRead", "cacheWrite", "total"};
+    double cost = gw ? model_cost(gw, provider, model, usage) : 0;
+
+    return cost > 0 ? cost : 0;
+}
+
+void transcript_write_priced(struct gateway *gw, const char *provider, const char *model,
+                             const struct model_usage *usage, struct json_writer *w)
+{
+    int64_t all[] = {told(usage->input), told(usage->output), told(usage->cache_read),
+                     told(usage->cache_write)};
+    const struct {
+        const char *name;
+        struct model_usage part;
+    } costs[] = {
+        {"input", {all[0], 0, 0, 0}},
+        {"output", {0, all[1], 0, 0}},
+        {"cacheRead", {0, 0, all[2], 0}},
+        {"cacheWrite", {0, 0, 0, all[3]}},
+        {"total", {all[0], all[1], all[2], all[3]}},
+    };
 
     jw_object(w);
-    jw_kint(w, "input", told(usage->input));
-    jw_kint(w, "output", told(usage->output));
-    jw_kint(w, "cacheRead", told(usage->cache_read));
-    jw_kint(w, "cacheWrite", told(usage->cache_write));
-    jw_kint(w, "totalTokens",
-            told(usage->input) + told(usage->output) + told(usage->cache_read) +
-                told(usage->cache_write));
+    for (size_t i = 0; i < COUNT(all); i++)
+        jw_kint(w, costs[i].name, all[i]);
+    jw_kint(w, "totalTokens", all[0] + all[1] + all[2] + all[3]);
     jw_kobject(w, "cost");
     for (size_t i = 0; i < COUNT(costs); i++)
-        jw_kint(w, costs[i], 0);
+        jw_knum(w, costs[i].name, transcript_cost(gw, provider, model, &costs[i].part));
     jw_object_end(w);
     jw_object_end(w);
+}
+
+void transcript_write_usage(const struct model_usage *usage, struct json_writer *w)
+{
+    transcript_write_priced(NULL, "", "", usage, w);
 }
 
 static void transcript_write_text(const char *text, size_t length, struct json_writer *w)
@@ -104,7 +125,7 @@ char *transcript_answer(const struct transcript_answer *answer)
     jw_kstr(&w, "provider", answer->provider);
     jw_kstr(&w, "model", answer->model);
     jw_key(&w, "usage");
-    transcript_write_usage(&answer->usage, &w);
+    transcript_write_priced(answer->priced, answer->provider, answer->model, &answer->usage, &w);
     jw_kstr(&w, "stopReason", answer->stop_reason);
     jw_kstr(&w, "errorMessage", answer->error);
     jw_kint(&w, "timestamp", answer->at);

@@ -36,6 +36,7 @@ struct transcript_answer {
         *abort_origin; /* "rpc", "stop", "timeout", "interrupted"; NULL: it ended by itself */
     const char *run_id;
     struct model_usage usage; /* -1: not told */
+    struct gateway *priced;   /* cost by that configuration's prices; NULL: none is told */
     int64_t at;
 };
 char *transcript_answer(const struct transcript_answer *answer) MUSTCHECK;
@@ -44,6 +45,9 @@ char *transcript_tool_error(const char *call_id, const char *tool, const char *e
     MUSTCHECK;
 /* usage{input,output,cacheRead,cacheWrite,totalTokens,cost}. */
 void transcript_write_usage(const struct model_usage *usage, struct json_writer *w);
+/* The same with what it cost, where the model has prices. gw NULL: none. */
+void transcript_write_priced(struct gateway *gw, const char *provider, const char *model,
+                             const struct model_usage *usage, struct json_writer *w);
 
 /* A stored row as history shows it to that protocol version (v4: with __openclaw). max_chars 0: whole. */
 void transcript_write_row(const struct store_row *row, int version, int64_t max_chars,

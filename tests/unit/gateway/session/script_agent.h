@@ -176,9 +176,8 @@ static inline void actor_message(int number, const char *role, const char *text,
                              &(struct agent_message){.role = role, .text = text, .json = json});
 }
 
-/* content NULL: what was said is all. */
-static inline void actor_end_with(int number, const char *stop_reason, const char *content,
-                                  struct model_usage usage)
+static inline void actor_end_by(int number, const char *stop_reason, const char *content,
+                                const char *provider, const char *model, struct model_usage usage)
 {
     struct agent_run *run = actors[number].run;
     CLEAN(mem_free) char *text = content ? actor_json(content) : NULL;
@@ -195,8 +194,21 @@ static inline void actor_end_with(int number, const char *stop_reason, const cha
                 &(struct model_result){.stop_reason = stop_reason,
                                        .content = parts,
                                        .usage = usage,
-                                       .provider = "echo",
-                                       .model = "second"});
+                                       .provider = provider,
+                                       .model = model});
+}
+
+/* content NULL: what was said is all. */
+static inline void actor_end_with(int number, const char *stop_reason, const char *content,
+                                  struct model_usage usage)
+{
+    actor_end_by(number, stop_reason, content, "echo", "second", usage);
+}
+
+static inline void actor_end_as(int number, const char *provider, const char *model,
+                                struct model_usage usage)
+{
+    actor_end_by(number, "stop", NULL, provider, model, usage);
 }
 
 static inline void actor_end(int number)
