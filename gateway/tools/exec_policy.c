@@ -98,6 +98,11 @@ bool exec_may_learn(const struct exec_plan *plan)
            !exec_is_interpreter(plan->resolved);
 }
 
+const struct json *exec_learned_list(const struct gateway *gw)
+{
+    return gw->tools->exec_learned;
+}
+
 struct json *exec_learned_load(struct gateway *gw)
 {
     CLEAN(mem_free) char *text = gw->store ? store_meta_get(gw->store, LEARNED_KEY) : NULL;

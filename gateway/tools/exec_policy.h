@@ -30,5 +30,7 @@ bool exec_may_learn(const struct exec_plan *plan);
 /* From now on the agent may run this program; kept over restarts. */
 void exec_learn(struct gateway *gw, const char *agent_id, const struct exec_plan *plan);
 
+/* What was: [{agentId, path, at}], borrowed. */
+const struct json *exec_learned_list(const struct gateway *gw);
 /* tool.c's: what was learned, at the start and at the end. */
 struct json *exec_learned_load(struct gateway *gw) MUSTCHECK;

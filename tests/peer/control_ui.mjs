@@ -14,7 +14,6 @@ import { Skip, TOP, jsonOf, packages } from "./kit/scenario.mjs";
 const ABSENT = new Set([
     "sessions.observer.visibility", // nobody observes runs on the side
     "themes.list", "skills.search", "plugins.catalog.browse", "artifacts.list", "tools.github.status", // its makers' own catalogues and services
-    "exec.approvals.get", // the file of exec policies comes with the nodes
     "usage.status", "usage.cost", "sessions.usage",
 ]);
 // Path, what stands there of this gateway, what must have come from it.
@@ -27,6 +26,7 @@ const PAGES = [
     ["/settings/advanced", /logging|gateway/i, "config.schema"],
     ["/logs", /culvert \d+\.\d+\.\d+ started/, "logs.tail"],
     ["/nodes", /openclaw-control-ui/, "device.pair.list"],
+    ["/nodes", /exec approvals/i, "exec.approvals.get"],
     ["/channels", /No channels connected/, "channels.status"],
     ["/cron", /New automation/, "cron.list"],
     ["/tasks", /No background tasks/, "tasks.list"],
