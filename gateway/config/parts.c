@@ -234,6 +234,8 @@ const struct part_row part_rows[] = {
     PART("tools.alsoAllow",              HOT, "tools that agents may use besides those of the profile", P_STRS("", 256)),
     PART("tools.deny",                   HOT, "tools that no agent may use; wins", P_STRS("", 256)),
     PART("tools.exec.allowlist",         HOT, "programs that may run, by their absolute path without links; \"*\" is any name", P_STRS("", 1000)),
+    PART("tools.web.fetch.ssrfPolicy.allowedHostnames", HOT, "hosts that are fetched from although their addresses are not public", P_STRS("", 256)),
+    PART("tools.web.fetch.ssrfPolicy.blockedHostnames", HOT, "hosts that are never fetched from; *.x is all below x", P_STRS("", 256)),
     PART("tools.agentToAgent.allow",     HOT, "agents that may reach one another; absent: all", P_STRS("", 256)),
     PART("gateway.tools.allow",          HOT, "tools offered over HTTP although they are not by default", P_STRS("", 256)),
     PART("gateway.tools.deny",           HOT, "tools never offered over HTTP", P_STRS("", 256)),
