@@ -3,40 +3,34 @@
  * it likes. html_read tries the parts of a page that hold its content first. */
 #include "gateway/tools/html.h"
 
+#include "gateway/tools/html_tag.h"
+
 #include "base/mem.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#define NAME_MAX_   24
-#define HREF_MAX    2048
 #define LISTS_MAX   16
 #define CONTENT_MIN 200 /* bytes of text that make <main> or <article> the content */
 
-struct tag {
-    char name[NAME_MAX_];
-    char href[HREF_MAX]; /* of a; src of img */
-    char alt[256];
-    bool closing, hidden;
-};
-
 struct html {
-    const char *at, *end, *base;
+    struct html_cursor in;
+    const char *base;
     struct buf *out;
     struct html_page *page;
     const char *only; /* the element whose inside counts; NULL: all */
     int inside;       /* depth in it */
     bool markdown, in_title;
-    char skip[NAME_MAX_]; /* what is passed over, "": nothing */
+    char skip[HTML_NAME_MAX]; /* what is passed over, "": nothing */
     int skip_depth;
     int pre;
     unsigned lines; /* line ends due before the next text */
     bool blank;     /* a blank is due */
     int lists;
-    int numbers[LISTS_MAX]; /* next number; 0: a list of points */
-    char href[HREF_MAX];    /* of the open link, "": none */
-    bool cell;              /* in a row behind its first cell */
+    int numbers[LISTS_MAX];   /* next number; 0: a list of points */
+    char href[HTML_HREF_MAX]; /* of the open link, "": none */
+    bool cell;                /* in a row behind its first cell */
 };
 
 static const char *const void_names[] = {"br",   "img",  "hr",  "input", "meta",   "link", "wbr",
@@ -101,17 +95,12 @@ static void lines_due(struct html *h, unsigned lines)
         h->lines = lines;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
-}
-
 static void title_add(struct html *h, const char *text, size_t length)
 {
     size_t n = strlen(h->page->title);
 
     for (size_t i = 0; i < length && n + 4 < HTML_TITLE_MAX; i++) {
-        bool blank = is_blank(text[i]);
+        bool blank = html_is_blank(text[i]);
 
         if (blank && (n == 0 || h->page->title[n - 1] == ' '))
             continue;
@@ -129,7 +118,7 @@ static void put_char(struct html *h, const char *c, size_t length)
     }
     if (!writes(h))
         return;
-    if (length == 1 && is_blank(*c) && h->pre == 0) {
+    if (length == 1 && html_is_blank(*c) && h->pre == 0) {
         h->blank = true;
         return;
     }
@@ -142,138 +131,17 @@ static void put_char(struct html *h, const char *c, size_t length)
 /* Text up to the next "<". */
 static void html_text(struct html *h)
 {
-    while (h->at < h->end && *h->at != '<' && !h->page->full) {
+    while (h->in.at < h->in.end && *h->in.at != '<' && !h->page->full) {
         char decoded[8];
-        size_t n = *h->at == '&' ? html_entity(h->at, (size_t)(h->end - h->at), decoded) : 0;
+        size_t n =
+            *h->in.at == '&' ? html_entity(h->in.at, (size_t)(h->in.end - h->in.at), decoded) : 0;
 
         if (n > 0 && decoded[0])
             put_char(h, decoded, strlen(decoded));
         if (n == 0)
-            put_char(h, h->at, 1);
-        h->at += n > 0 ? n : 1;
+            put_char(h, h->in.at, 1);
+        h->in.at += n > 0 ? n : 1;
     }
-}
-
-/* ---- tags: reading ---- */
-
-static void lower_copy(char *out, size_t size, const char *text, size_t length)
-{
-    size_t n = length < size - 1 ? length : size - 1;
-
-    for (size_t i = 0; i < n; i++)
-        out[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + 32 : text[i]);
-    out[n] = '\0';
-}
-
-/* The value of an attribute, its references decoded, cut to size. */
-static void copy_value(char *out, size_t size, const char *text, size_t length)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < length;) {
-        char decoded[8] = {text[i]};
-        size_t took = text[i] == '&' ? html_entity(text + i, length - i, decoded) : 0;
-
-        if (took == 0)
-            decoded[0] = text[i], decoded[1] = '\0';
-        i += took > 0 ? took : 1;
-        if (n + strlen(decoded) >= size)
-            break;
-        for (const char *p = decoded; *p; p++)
-            out[n++] = (unsigned char)*p < 0x20 ? ' ' : *p;
-    }
-    out[n] = '\0';
-}
-
-static void take_attribute(struct tag *tag, const char *name, const char *value, size_t length)
-{
-    char text[512];
-
-    if ((strcmp(name, "href") == 0 && strcmp(tag->name, "a") == 0) ||
-        (strcmp(name, "src") == 0 && strcmp(tag->name, "img") == 0))
-        copy_value(tag->href, sizeof(tag->href), value, length);
-    else if (strcmp(name, "alt") == 0)
-        copy_value(tag->alt, sizeof(tag->alt), value, length);
-    else if (strcmp(name, "hidden") == 0)
-        tag->hidden = true;
-    else if (strcmp(name, "aria-hidden") == 0)
-        tag->hidden = tag->hidden || (length == 4 && strncasecmp(value, "true", 4) == 0);
-    else if (strcmp(name, "style") == 0) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < length && n + 1 < sizeof(text); i++) {
-            if (!is_blank(value[i]))
-                text[n++] = (char)(value[i] >= 'A' && value[i] <= 'Z' ? value[i] + 32 : value[i]);
-        }
-        text[n] = '\0';
-        tag->hidden = tag->hidden || strstr(text, "display:none") ||
-                      strstr(text, "visibility:hidden") || strstr(text, "font-size:0;") ||
-                      strstr(text, "opacity:0;");
-    }
-}
-
-static void skip_blanks(struct html *h)
-{
-    while (h->at < h->end && is_blank(*h->at))
-        h->at++;
-}
-
-static bool ends_name(char c)
-{
-    return is_blank(c) || c == '>' || c == '/' || c == '=';
-}
-
-/* name, or name=value in any quoting; h->at stands on its first byte. */
-static void read_attribute(struct html *h, struct tag *tag)
-{
-    const char *name = h->at, *value;
-    char lower[NAME_MAX_];
-    size_t length;
-
-    while (h->at < h->end && !ends_name(*h->at))
-        h->at++;
-    lower_copy(lower, sizeof(lower), name, (size_t)(h->at - name));
-    skip_blanks(h);
-    if (h->at >= h->end || *h->at != '=') {
-        take_attribute(tag, lower, "", 0);
-        if (h->at == name && h->at < h->end)
-            h->at++; /* a stray byte */
-        return;
-    }
-    h->at++;
-    skip_blanks(h);
-    value = h->at;
-    if (h->at < h->end && (*h->at == '"' || *h->at == '\'')) {
-        const char *close = memchr(h->at + 1, *h->at, (size_t)(h->end - h->at - 1));
-
-        value = h->at + 1;
-        length = close ? (size_t)(close - value) : (size_t)(h->end - value);
-        h->at = close ? close + 1 : h->end;
-    } else {
-        while (h->at < h->end && !is_blank(*h->at) && *h->at != '>')
-            h->at++;
-        length = (size_t)(h->at - value);
-    }
-    take_attribute(tag, lower, value, length);
-}
-
-/* h->at stands behind "<" or "</". */
-static void read_tag(struct html *h, struct tag *tag)
-{
-    const char *name = h->at;
-
-    tag->href[0] = tag->alt[0] = '\0';
-    while (h->at < h->end && !ends_name(*h->at))
-        h->at++;
-    lower_copy(tag->name, sizeof(tag->name), name, (size_t)(h->at - name));
-    for (;;) {
-        while (h->at < h->end && (is_blank(*h->at) || *h->at == '/'))
-            h->at++;
-        if (h->at >= h->end || *h->at == '>')
-            break;
-        read_attribute(h, tag);
-    }
-    h->at += h->at < h->end;
 }
 
 /* ---- tags: meaning ---- */
@@ -299,7 +167,7 @@ static const struct {
     {"i", 0, "*", "*"},         {"code", 0, "`", "`"},         {"body", 1, NULL, NULL},
 };
 
-static void html_element(struct html *h, const struct tag *tag)
+static void html_element(struct html *h, const struct html_tag *tag)
 {
     for (size_t i = 0; i < COUNT(elements); i++) {
         const char *mark = tag->closing ? elements[i].unmark : elements[i].mark;
@@ -336,7 +204,7 @@ static void link_target(struct html *h, const char *href)
 }
 
 /* "[text](" … ")": only links that lead somewhere. */
-static void html_link(struct html *h, const struct tag *tag)
+static void html_link(struct html *h, const struct html_tag *tag)
 {
     if (!h->markdown || !writes(h))
         return;
@@ -354,7 +222,7 @@ static void html_link(struct html *h, const struct tag *tag)
     put(h, "[", 1);
 }
 
-static void html_list(struct html *h, const struct tag *tag)
+static void html_list(struct html *h, const struct html_tag *tag)
 {
     if (tag->closing) {
         h->lists -= h->lists > 0;
@@ -382,7 +250,7 @@ static void html_item(struct html *h)
 }
 
 /* Tags with a meaning of their own; the rest is rows of `elements`. */
-static void html_tag(struct html *h, const struct tag *tag)
+static void html_tag(struct html *h, const struct html_tag *tag)
 {
     const char *name = tag->name;
 
@@ -419,7 +287,7 @@ static void html_tag(struct html *h, const struct tag *tag)
 }
 
 /* What is passed over, with everything of its own name that stands in it. */
-static bool html_skips(struct html *h, const struct tag *tag)
+static bool html_skips(struct html *h, const struct html_tag *tag)
 {
     if (h->skip[0]) {
         if (strcmp(h->skip, tag->name) == 0)
@@ -443,26 +311,26 @@ static void skip_raw(struct html *h, const char *name)
 {
     size_t n = strlen(name);
 
-    while (h->at < h->end) {
-        h->at = memchr(h->at, '<', (size_t)(h->end - h->at));
-        if (!h->at)
-            h->at = h->end;
-        else if ((size_t)(h->end - h->at) > n + 2 && h->at[1] == '/' &&
-                 strncasecmp(h->at + 2, name, n) == 0)
+    while (h->in.at < h->in.end) {
+        h->in.at = memchr(h->in.at, '<', (size_t)(h->in.end - h->in.at));
+        if (!h->in.at)
+            h->in.at = h->in.end;
+        else if ((size_t)(h->in.end - h->in.at) > n + 2 && h->in.at[1] == '/' &&
+                 strncasecmp(h->in.at + 2, name, n) == 0)
             return;
         else
-            h->at++;
+            h->in.at++;
     }
 }
 
 static void html_open(struct html *h)
 {
-    struct tag tag;
+    struct html_tag tag;
 
-    tag.closing = h->at[1] == '/';
+    tag.closing = h->in.at[1] == '/';
     tag.hidden = false;
-    h->at += 1 + tag.closing;
-    read_tag(h, &tag);
+    h->in.at += 1 + tag.closing;
+    html_read_tag(&h->in, &tag);
     if (!tag.closing && is_one_of(tag.name, raw_names, COUNT(raw_names))) {
         skip_raw(h, tag.name);
         return;
@@ -486,39 +354,39 @@ static void html_open(struct html *h)
 /* "<!-- … -->", "<!…>", "<?…>". */
 static void html_comment(struct html *h)
 {
-    size_t left = (size_t)(h->end - h->at);
+    size_t left = (size_t)(h->in.end - h->in.at);
     const char *close;
 
-    if (left >= 4 && memcmp(h->at, "<!--", 4) == 0) {
-        close = memmem(h->at + 4, left - 4, "-->", 3);
-        h->at = close ? close + 3 : h->end;
+    if (left >= 4 && memcmp(h->in.at, "<!--", 4) == 0) {
+        close = memmem(h->in.at + 4, left - 4, "-->", 3);
+        h->in.at = close ? close + 3 : h->in.end;
         return;
     }
-    close = memchr(h->at, '>', left);
-    h->at = close ? close + 1 : h->end;
+    close = memchr(h->in.at, '>', left);
+    h->in.at = close ? close + 1 : h->in.end;
 }
 
 static bool opens_tag(const struct html *h)
 {
-    char c = h->end - h->at > 1 ? h->at[1] : ' ';
+    char c = h->in.end - h->in.at > 1 ? h->in.at[1] : ' ';
 
     if (c == '/')
-        c = h->end - h->at > 2 ? h->at[2] : ' ';
+        c = h->in.end - h->in.at > 2 ? h->in.at[2] : ' ';
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 static void html_walk(struct html *h)
 {
-    while (h->at < h->end && !h->page->full) {
-        if (*h->at != '<')
+    while (h->in.at < h->in.end && !h->page->full) {
+        if (*h->in.at != '<')
             html_text(h);
-        else if (h->end - h->at > 1 && (h->at[1] == '!' || h->at[1] == '?'))
+        else if (h->in.end - h->in.at > 1 && (h->in.at[1] == '!' || h->in.at[1] == '?'))
             html_comment(h);
         else if (opens_tag(h))
             html_open(h);
         else {
-            put_char(h, h->at, 1);
-            h->at++;
+            put_char(h, h->in.at, 1);
+            h->in.at++;
         }
     }
 }
@@ -530,8 +398,7 @@ void html_read(const char *html, size_t length, const char *base, bool markdown,
     size_t before = out->length;
 
     for (size_t i = 0; i < COUNT(parts); i++) {
-        struct html h = {.at = html,
-                         .end = html + length,
+        struct html h = {.in = {html, html + length},
                          .base = base,
                          .out = out,
                          .page = ret,
