@@ -60,6 +60,7 @@ struct api_run {
     struct op op;                /* the body's reading, then what is known of the key */
     struct api_reading *reading; /* in the pool */
     struct api_replay *replay;
+    bool followed;  /* previous_response_id has been looked up */
     bool submitted; /* the turn will say how it ended */
 
     struct buf said;         /* all words so far; messages are apart by an empty line */

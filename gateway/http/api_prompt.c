@@ -15,6 +15,7 @@ void api_request_done(struct api_request *request)
     mem_free(request->system);
     mem_free(request->user);
     mem_free(request->previous);
+    mem_free(request->thinking);
     mem_free(request->choice_name);
     json_free(request->tools);
     *request = (struct api_request){0};

@@ -1,10 +1,12 @@
-/* Has this request been answered already? The Idempotency-Key names its run: a repeated one is told the
+/* What is known already: the response that a request goes on from, and whether the request itself has been
+ * answered. The Idempotency-Key names its run: a repeated one is told the
  * answer that is stored, and its turn does not run twice, also after a restart. Without the header each
  * request is a run of its own. */
 #include "base/crypto.h"
 #include "base/mem.h"
 #include "gateway/gateway.h"
 #include "gateway/http/api_internal.h"
+#include "gateway/session/session.h"
 #include "gateway/session/transcript.h"
 #include "gateway/session/turn.h"
 #include "store/store.h"
@@ -82,6 +84,12 @@ static void on_fetched(struct op *op, int result)
         api_recall(run);
 }
 
+static void fetch(struct api_run *run, const char *key)
+{
+    op_init(&run->op, run->gw->loop, on_fetched, RECALL_MS);
+    store_idempotency_fetch(run->gw->store, &run->op, key);
+}
+
 /* The run's id is what the key, the address and the API make of it. False: the header is no key. */
 static bool name_run(struct api_run *run)
 {
@@ -102,10 +110,46 @@ static bool name_run(struct api_run *run)
     return true;
 }
 
+/* Goes on in the session of an earlier response. False: the run has been failed, or waits for the store. */
+static bool follow_previous(struct api_run *run)
+{
+    const char *previous = run->request.previous;
+    char agent_id[AGENT_ID_MAX + 1];
+    const char *stored;
+
+    if (!previous || run->followed)
+        return true;
+    CLEAN(mem_free) char *name = turn_outcome_key(TURN_AGENT, previous);
+    if (store_idempotency_find(run->gw->store, name, &stored) == STORE_ON_DISK) {
+        fetch(run, name);
+        return false;
+    }
+    bool ours = strncmp(previous, run->shape->run_prefix, strlen(run->shape->run_prefix)) == 0;
+    CLEAN(json_free)
+    struct json *known = ours ? turn_known(run->gw, TURN_AGENT, previous) : NULL;
+    const char *key = json_string(json_get(known, "sessionKey"), "");
+    struct key_rules rules = session_rules(run->gw);
+    key_agent(&rules, key, agent_id);
+    if (!known || strcmp(agent_id, run->target.agent_id) != 0 || !session_find(run->gw, key)) {
+        api_fail(run,
+                 &(struct api_error){400, "invalid_request_error",
+                                     "there is no response previous_response_id that this agent "
+                                     "could go on from; they are known for 24 hours",
+                                     false});
+        return false;
+    }
+    snprintf(run->target.session_key, sizeof(run->target.session_key), "%s", key);
+    run->target.fresh = false;
+    run->followed = true;
+    return true;
+}
+
 void api_recall(struct api_run *run)
 {
     const char *outcome;
 
+    if (!follow_previous(run))
+        return;
     if (!run->run_id[0] && !name_run(run)) {
         api_fail(run, &(struct api_error){400, "invalid_request_error",
                                           "Idempotency-Key must have 1 to 255 characters", false});
@@ -113,8 +157,7 @@ void api_recall(struct api_run *run)
     }
     CLEAN(mem_free) char *name = turn_outcome_key(TURN_AGENT, run->run_id);
     if (store_idempotency_find(run->gw->store, name, &outcome) == STORE_ON_DISK) {
-        op_init(&run->op, run->gw->loop, on_fetched, RECALL_MS);
-        store_idempotency_fetch(run->gw->store, &run->op, name);
+        fetch(run, name);
         return;
     }
     struct json *known = turn_known(run->gw, TURN_AGENT, run->run_id);

@@ -21,6 +21,7 @@ struct api_request {
     char *images;       /* JSON array of image parts; NULL: none */
     char *system;       /* NULL: none */
     char *user;         /* NULL: none */
+    char *thinking;     /* the level asked for; NULL: none */
     char *previous;     /* previous_response_id; NULL: none */
     struct json *tools; /* as model_request.tools; NULL: none */
     enum api_choice choice;

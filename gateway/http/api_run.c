@@ -244,6 +244,7 @@ void api_submit(struct api_run *run)
                             .images = request->images,
                             .extra_system = request->system,
                             .client_tools = request->tools,
+                            .thinking = request->thinking,
                             .model = run->target.model,
                             .max_tokens = request->max_tokens,
                             .timeout_ms = -1,

@@ -10,7 +10,7 @@
 #define STOP_MAX     4
 
 struct chat_params {
-    const char *model, *user;
+    const char *model, *user, *reasoning_effort;
     bool stream;
     const struct json *stream_options, *messages, *tools, *tool_choice, *response_format, *stop;
     int64_t max_tokens, max_completion_tokens, n;
@@ -22,6 +22,7 @@ struct chat_params {
 static const struct field chat_fields[] = {
     F_STR(chat_params, model, FIELD_NULLABLE, 512),
     F_STR(chat_params, user, FIELD_NULLABLE, API_USER_MAX),
+    F_STR(chat_params, reasoning_effort, FIELD_NULLABLE, 32),
     F_BOOL(chat_params, stream, FIELD_NULLABLE, false),
     F_ANY(chat_params, stream_options, OPTIONAL),
     F_ARRAY(chat_params, messages, REQUIRED, MESSAGES_MAX),
@@ -161,7 +162,7 @@ static int add_message(const struct chat_message *message, const struct buf *tex
 static int read_message(const struct chat_message *message, struct json *images,
                         struct api_prompt *prompt, struct fault *fault)
 {
-    CLEAN(buf_done) struct buf text;
+    CLEAN(buf_done) struct buf text = {0};
     size_t images_before = json_count(images), system_before = prompt->system.length;
 
     buf_init(&text, API_PROMPT_MAX);
@@ -255,6 +256,7 @@ int chat_request(const struct json *body, struct api_request *ret, struct fault 
     CLEAN(json_free) struct json *images = json_new_array();
     ret->model = mem_string(p.model);
     ret->user = mem_string(p.user);
+    ret->thinking = mem_string(p.reasoning_effort);
     ret->stream = p.stream;
     ret->include_usage = json_boolean(json_get(p.stream_options, "include_usage"), false);
     ret->max_tokens = p.max_completion_tokens ? p.max_completion_tokens : p.max_tokens;
