@@ -5,6 +5,7 @@
 // approves) or refused (somebody has to do something). Emits "phase", "open" (hello), "lost", "gap" and
 // "event" (name, payload); requests that were on the way when the line broke fail with error.lost.
 import { Emitter } from "./emitter.js";
+import { bytes } from "./format.js";
 import { clientInfo } from "./platform.js";
 
 const BACKOFF_FIRST_MS = 500, BACKOFF_FACTOR = 1.7, BACKOFF_MAX_MS = 15_000;
@@ -182,8 +183,15 @@ export class Connection extends Emitter {
                 this.probe();
             }, timeoutMs);
             const end = (fn) => (value) => (clearTimeout(late), fn(value));
+            const text = JSON.stringify({ type: "req", id, method, params });
+            const size = text.length > 100_000 ? new Blob([text]).size : 0, most = this.hello?.policy?.maxPayload ?? Infinity;
+            if (size > most) {
+                clearTimeout(late);
+                fail(new GatewayError({ message: `this has ${bytes(size)}, and the gateway takes ${bytes(most)} at once`, code: "TOO_LARGE" }));
+                return;
+            }
             this.#waiting.set(id, { done: end(done), fail: end(fail) });
-            this.#socket.send(JSON.stringify({ type: "req", id, method, params }));
+            this.#socket.send(text);
         });
     }
 

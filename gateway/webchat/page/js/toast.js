@@ -1,4 +1,4 @@
-// A short word at the bottom of the page, read out politely; errors stay until they are closed.
+// A short word at the top of the page, read out politely; errors stay until they are closed.
 import { h } from "./dom.js";
 
 const STAY_MS = 5000;

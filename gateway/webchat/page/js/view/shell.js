@@ -20,6 +20,9 @@ export class Shell {
     #view = null;
     #viewId = null;
     #signOut;
+    #title = "Chat";
+    #news = false;
+    #version = null;
     #rail = h("ul", { class: "rail-items" });
     #main = h("main", { id: "main", tabindex: -1 });
     #side;
@@ -46,6 +49,10 @@ export class Shell {
             h("div", { class: "stage" }, this.line.element, this.requests.element, this.#main));
         app.on("open", () => this.#opened());
         app.on("deleted", (key) => this.#deleted(key));
+        app.on("approvals", () => this.title());
+        app.on("pairing", () => this.title());
+        app.on("event:chat", ({ state }) => state !== "delta" && state !== "status" && document.visibilityState === "hidden" && ((this.#news = true), this.title()));
+        document.addEventListener("visibilitychange", () => this.#noticed());
         addEventListener("hashchange", () => this.route());
         NARROW.addEventListener("change", () => this.drawer(false));
         bindKeys({
@@ -67,7 +74,7 @@ export class Shell {
 
     route() {
         const [, page = "chat", ...rest] = location.hash.slice(1).split("/");
-        const wanted = PAGES.find(({ id, needs }) => id === page && this.#app.connection.has(needs));
+        const wanted = PAGES.find((one) => one.id === page && this.#offers(one));
         if (wanted) this.#show(wanted.id, () => new wanted.view(this.#app, this), wanted.label);
         else this.#chat(rest.length ? decode(rest.join("/")) : this.#lastKey());
         this.drawer(false);
@@ -97,8 +104,18 @@ export class Shell {
         this.#view.shown?.();
     }
 
-    title(text) {
-        document.title = `${text} · Culvert`;
+    // What waits for a decision and what ended while nobody looked stand in the tab's title too.
+    title(text = this.#title) {
+        const { approvals, pairing } = this.#app;
+        const waiting = approvals.size + pairing.size;
+        this.#title = text;
+        document.title = `${waiting ? `(${waiting}) ` : ""}${this.#news ? "● " : ""}${text} · Culvert`;
+    }
+
+    #noticed() {
+        if (document.visibilityState === "hidden") return;
+        this.#news = false;
+        this.title();
     }
 
     open(key) {
@@ -143,9 +160,17 @@ export class Shell {
         else this.#view?.escape?.();
     }
 
+    #offers({ needs, scope }) {
+        const { connection } = this.#app;
+        return connection.has(needs) && connection.may(scope);
+    }
+
     #opened() {
         const { connection } = this.#app;
-        const items = [{ id: "chat", label: "Chat", icon: "chat" }, ...PAGES.filter(({ needs }) => connection.has(needs))];
+        const { version } = connection.hello.server ?? {};
+        if (this.#version && version !== this.#version) toast(`The gateway is now Culvert ${version}.`, { action: { label: "Reload this page", run: () => location.reload() } });
+        this.#version = version;
+        const items = [{ id: "chat", label: "Chat", icon: "chat" }, ...PAGES.filter((page) => this.#offers(page))];
         replace(this.#rail, items.map(({ id, label, icon: name }) => h("li", null,
             h("a", { href: `#/${id}`, data: { page: id } }, icon(name), h("span", null, label)))));
         if (this.element.isConnected) this.route();
