@@ -392,4 +392,5 @@ const struct agent_kind agent_kind_acp = {
     .start = acp_start,
     .cancel = acp_cancel,
     .drop = acp_drop,
+    .model = acp_program_model,
 };

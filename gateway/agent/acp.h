@@ -51,6 +51,8 @@ struct acp_program {
 int acp_program_find(struct gateway *gw, const char *agent_id, struct acp_program *ret,
                      struct fault *reterr_fault);
 void acp_program_done(struct acp_program *program);
+/* What lists show of who answers: "acp" and the program's name. */
+void acp_program_model(struct gateway *gw, const char *agent_id, struct model_name *ret);
 
 /* ---- a program ---- */
 

@@ -7,6 +7,7 @@
 #include "gateway/config/config.h"
 #include "gateway/gateway.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -141,6 +142,14 @@ int acp_program_find(struct gateway *gw, const char *agent_id, struct acp_progra
     ret->mark = program_mark(ret);
     ret->oneshot = strcmp(json_string(json_get(acp, "mode"), ""), "oneshot") == 0;
     return 0;
+}
+
+void acp_program_model(struct gateway *gw, const char *agent_id, struct model_name *ret)
+{
+    const struct json *acp = json_path(agent_node(gw, agent_id), TYPE_ACP);
+
+    snprintf(ret->provider, sizeof(ret->provider), "acp");
+    snprintf(ret->model, sizeof(ret->model), "%s", json_string(json_get(acp, "agent"), "unknown"));
 }
 
 static char **strings_free(char **strings, bool wipe)

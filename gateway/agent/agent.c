@@ -107,8 +107,13 @@ void agent_model(struct gateway *gw, const struct session *session, const char *
                  struct model_name *ret)
 {
     const char *provider = session ? session_text(session, "providerOverride", NULL) : NULL;
+    const struct agent_kind *kind = agent_kind_of(gw, session ? session->agent_id : agent_id);
     const char *own;
 
+    if (kind && kind->model) {
+        kind->model(gw, session ? session->agent_id : agent_id, ret);
+        return;
+    }
     if (provider) {
         snprintf(ret->provider, sizeof(ret->provider), "%s", provider);
         snprintf(ret->model, sizeof(ret->model), "%s", session_text(session, "modelOverride", ""));

@@ -59,6 +59,8 @@ struct agent_kind {
      * run before its next request to the model. False: too late, it becomes a turn of its own. NULL:
      * always. */
     bool (*steer)(struct agent_run *run, int64_t user_seq, const char *text, const char *images);
+    /* Who answers, for kinds that do not ask our models. NULL: session and configuration say. */
+    void (*model)(struct gateway *gw, const char *agent_id, struct model_name *ret);
 };
 
 /* The kind an agent is configured with ("builtin" when it does not say); NULL: no such kind. */

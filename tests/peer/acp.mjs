@@ -18,7 +18,7 @@ export default async function (scenario) {
 
     const list = await chatter.request("agents.list", {});
     const row = list.payload?.agents.find((agent) => agent.id === "sdk");
-    scenario.ok(row?.agentRuntime?.id === "acp", "agents.list names the kind", row);
+    scenario.ok(row?.agentRuntime?.id === "acp" && row.model?.primary === "acp/sdk", "agents.list names kind and program", row);
 
     // One after the other in one session; the waits of the example agent are its own.
     await Promise.all([
