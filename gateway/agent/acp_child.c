@@ -113,7 +113,7 @@ static void failure_count(struct acp_child *child)
 static bool child_serves(const struct acp_child *child, const struct agent_run *run,
                          const struct acp_program *program)
 {
-    return child->state == ACP_READY && strcmp(child->session_id, run->session_id) == 0 &&
+    return strcmp(child->session_id, run->session_id) == 0 &&
            strcmp(child->program.mark, program->mark) == 0;
 }
 
@@ -125,9 +125,12 @@ static struct acp_child *child_find(struct acp *acp, const struct agent_run *run
     for (struct acp_child *child = acp->children; child; child = child->next) {
         if (child->state == ACP_STOPPING || strcmp(child->session_key, run->session_key) != 0)
             continue;
-        if (!child->run && child_serves(child, run, program))
+        if (fails(!child->run)) /* turns of a session are one after the other */
+            acp_child_fail(child, -ERR_CONFLICT, "another turn of the session took its program");
+        else if (child_serves(child, run, program))
             return child;
-        acp_child_stop(child, ACP_STOP_MS);
+        else
+            acp_child_stop(child, ACP_STOP_MS);
         return NULL;
     }
     return NULL;
@@ -188,16 +191,15 @@ struct acp_child *acp_child_get(struct agent_run *run, struct fault *reterr_faul
         acp_program_done(&program);
         return NULL;
     }
-    if (child) {
-        child->run = run;
-        timer_start(gw->loop, &child->timer, 0, 0, child_on_found, child);
-    } else {
+    if (!child) {
         child = child_new(acp, run, &program);
-        child->run = run;
         child->state = ACP_WAITING;
         wait = failure_of(acp, child->agent_id)->not_before - loop_now(gw->loop);
         timer_start(gw->loop, &child->timer, wait > 0 ? wait : 0, 0, child_spawn, child);
-    }
+    } else if (child->state == ACP_READY) {
+        timer_start(gw->loop, &child->timer, 0, 0, child_on_found, child);
+    } /* else a run that was cancelled had it started: it will be ready */
+    child->run = run;
     acp_program_done(&program);
     return child;
 }

@@ -138,14 +138,12 @@ static enum verdict permission_policy(const struct acp_child *child, const struc
     const char *ask = session ? session_text(session, "execAsk", "") : "";
     int mode = config_enum(gw->config, KNOB_acp_permissions);
 
-    if (strcmp(security, "deny") == 0)
+    if (mode == DENY_ALL || strcmp(security, "deny") == 0)
         return VERDICT_REJECT;
     if (strcmp(ask, "always") == 0)
-        return mode == DENY_ALL ? VERDICT_REJECT : VERDICT_ASK;
+        return VERDICT_ASK;
     if (strcmp(security, "full") == 0 && strcmp(ask, "off") == 0)
         return VERDICT_ALLOW;
-    if (mode == DENY_ALL)
-        return VERDICT_REJECT;
     if (mode == APPROVE_ALL || only_reads(call))
         return VERDICT_ALLOW;
     return VERDICT_ASK;

@@ -170,6 +170,26 @@ T(what_the_program_may_see)
     unsetenv("SOME_API_KEY");
 }
 
+/* A cancel before it was ready: the next turn finds it started. */
+T(a_start_is_not_wasted)
+{
+    struct agent_rig *ar = acp_rig();
+    int pid = 0, other = 0;
+
+    for (int i = 0; i < 3; i++) {
+        agent_rig_start(ar, "hello");
+        for (int turn = 0; turn < 20 * i; turn++)
+            loop_turn(ar->rig->gw->loop, false);
+        if (ar->run)
+            ar->kind->cancel(ar->run);
+        agent_rig_end(ar, 1);
+        t_eq(ar->result, -ERR_CANCELLED);
+    }
+    t_eq(sscanf(acp_say(ar, "grandchild"), "pids %d %d", &pid, &other), 2);
+    agent_rig_free(ar);
+    t_ok(acp_dies(NULL, pid));
+}
+
 T(oneshot_forgets)
 {
     CLEAN(mem_free) char *here = getcwd(NULL, 0);
