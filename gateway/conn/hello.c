@@ -6,13 +6,12 @@
 #include "gateway/event/presence.h"
 #include "gateway/http/pages.h"
 #include "gateway/method/method.h"
+#include "gateway/session/attachment.h"
 #include "gateway/session/session.h"
 
 #include <string.h>
 
-#define HELLO_MAX                  (8u << 20)
-#define ATTACHMENT_MAX_BYTES       19464192
-#define ATTACHMENT_MAX_IMAGE_BYTES 6291456
+#define HELLO_MAX (8u << 20)
 
 static void write_server(struct conn *conn, struct json_writer *w)
 {
@@ -137,8 +136,8 @@ static void write_policy(struct conn *conn, struct json_writer *w)
     jw_kint(w, "tickIntervalMs", CONN_TICK_MS);
     if (!v3) {
         jw_kobject(w, "attachments");
-        jw_kint(w, "maxBytes", ATTACHMENT_MAX_BYTES);
-        jw_kint(w, "maxImageBytes", ATTACHMENT_MAX_IMAGE_BYTES);
+        jw_kint(w, "maxBytes", ATTACHMENT_TEXT_MAX);
+        jw_kint(w, "maxImageBytes", ATTACHMENT_IMAGE_MAX);
         jw_object_end(w);
     }
     jw_object_end(w);

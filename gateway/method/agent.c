@@ -284,7 +284,7 @@ static int agent_start(struct call *call, const struct agent_params *p, const ch
     struct fault fault = {0};
 
     command_thinks(&message, &thinking);
-    if (attachments_images(p->attachments, &images, &fault) < 0 ||
+    if (attachments_parts(p->attachments, &images, &fault) < 0 ||
         agent_mark(gw, p, key, &fault) < 0)
         return call_fail_fault(call, &fault);
     agent_write_status(call, p->run_id, "accepted", key, loop_wall(gw->loop));

@@ -24,8 +24,11 @@ struct chat_send {
     const char *session_key, *agent_id, *message, *run_id, *thinking;
     const struct json *attachments;
     int64_t timeout_ms;
-    bool deliver;
+    int queue_mode;
+    bool deliver, literal;
 };
+static const char *const chat_queue_modes[] = {"",        "steer",     "followup",
+                                               "collect", "interrupt", NULL};
 const struct field attachment_rows[] = {
     R_STR("type", OPTIONAL),
     R_STR("mimeType", OPTIONAL),
@@ -40,6 +43,8 @@ static const struct field chat_send_fields[] = {
     K_STR(chat_send, "thinking", thinking, OPTIONAL, 64),
     K_BOOL(chat_send, "deliver", deliver, false),
     K_OBJECTS(chat_send, "attachments", attachments, attachment_rows, 1000),
+    K_ENUM(chat_send, "queueMode", queue_mode, chat_queue_modes, 0),
+    K_BOOL(chat_send, "suppressCommandInterpretation", literal, false),
     K_INT(chat_send, "timeoutMs", timeout_ms, OPTIONAL, 0, 1e12, -1),
     K_STR(chat_send, "idempotencyKey", run_id, REQUIRED | FIELD_NONEMPTY, TURN_RUN_ID_MAX),
     F_END,
@@ -137,9 +142,10 @@ static int chat_start(struct call *call, const struct chat_message *m, const cha
     struct fault fault = {0};
     struct json_writer *w;
 
-    command_thinks(&message, &thinking);
+    if (!m->literal)
+        command_thinks(&message, &thinking);
 
-    if (attachments_images(m->attachments, &images, &fault) < 0)
+    if (attachments_parts(m->attachments, &images, &fault) < 0)
         return call_fail_fault(call, &fault);
     w = call_reply(call);
     jw_object(w);
@@ -155,6 +161,8 @@ static int chat_start(struct call *call, const struct chat_message *m, const cha
                         .message = message,
                         .images = images,
                         .thinking = thinking,
+                        .queue_mode = m->queue_mode,
+                        .literal = m->literal,
                         .timeout_ms = m->timeout_ms,
                     },
                     &events, call, &fault) < 0)
@@ -166,7 +174,7 @@ bool chat_admit(struct call *call, const char *key, const struct chat_wish *wish
 {
     struct gateway *gw = call_gateway(call);
     const char *rest;
-    const struct command *command = command_of(wish->message, &rest);
+    const struct command *command = wish->literal ? NULL : command_of(wish->message, &rest);
     struct fault fault = {0};
 
     if (wish->deliver) {
@@ -211,7 +219,7 @@ int chat_submit(struct call *call, const struct chat_message *m)
         return call_fail(call, WIRE_INVALID_REQUEST, "session not found: %s", m->session_key);
     if (strspn(m->message, " \t\r\n") == strlen(m->message) && json_count(m->attachments) == 0)
         return call_fail(call, WIRE_INVALID_REQUEST, "message or attachment required");
-    if (command_is_stop(m->message))
+    if (!m->literal && command_is_stop(m->message))
         return chat_stop(call, key);
 
     if (turn_running_in(gw, m->run_id))
@@ -225,7 +233,11 @@ int chat_submit(struct call *call, const struct chat_message *m)
 
     if (!chat_admit(call, key,
                     &(struct chat_wish){
-                        .message = m->message, .thinking = m->thinking, .deliver = m->deliver}))
+                        .message = m->message,
+                        .thinking = m->thinking,
+                        .deliver = m->deliver,
+                        .literal = m->literal,
+                    }))
         return 0;
     return chat_start(call, m, key);
 }
@@ -241,6 +253,8 @@ static int chat_send_run(struct call *call, const void *params)
                                  .run_id = p->run_id,
                                  .thinking = p->thinking,
                                  .deliver = p->deliver,
+                                 .literal = p->literal,
+                                 .queue_mode = chat_queue_modes[p->queue_mode],
                                  .attachments = p->attachments,
                                  .timeout_ms = p->timeout_ms,
                              });

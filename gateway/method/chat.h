@@ -11,14 +11,16 @@ struct chat_message {
     const char *session_key, *agent_id;      /* as given; agent_id may be NULL */
     const char *message, *run_id, *thinking; /* thinking may be NULL */
     const struct json *attachments;
-    int64_t timeout_ms; /* < 0: as configured */
-    bool existing;      /* refused where no such session is */
-    bool deliver;       /* to a channel as well */
+    int64_t timeout_ms;     /* < 0: as configured */
+    bool existing;          /* refused where no such session is */
+    bool deliver;           /* to a channel as well */
+    bool literal;           /* not a command, whatever it looks like */
+    const char *queue_mode; /* NULL or "": as the session has it */
 };
 /* What of a message chat_admit looks at. */
 struct chat_wish {
     const char *message, *thinking; /* NULL: none */
-    bool deliver;
+    bool deliver, literal;
 };
 extern const struct field chat_send_reply[];
 extern const struct field attachment_rows[]; /* what every method takes in `attachments` */

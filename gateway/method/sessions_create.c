@@ -223,7 +223,7 @@ static int create_check(struct call *call, const struct sessions_create *p,
         return fault_set(fault, -ERR_INVALID, "Unknown agent id \"%s\"", p->agent_id);
     if (create_key(gw, p, key, fault) < 0 || session_check_agent(gw, key, fault) < 0)
         return fault->code;
-    return attachments_images(p->attachments, ret_images, fault);
+    return attachments_parts(p->attachments, ret_images, fault);
 }
 
 int sessions_create_run(struct call *call, const void *params)

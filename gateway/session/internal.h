@@ -29,6 +29,7 @@ struct turn {
     int64_t user_seq;             /* of the message to answer, the last of them */
     int64_t first_seq;            /* the first, where several were collected */
     char *text_in, *images_in;    /* the message, until it has its place (queue.c) */
+    const char *queue_mode;       /* of this message alone; NULL: as the session has it */
     bool collects;                /* waits to be answered together with others */
     int64_t arrived_at, ready_at; /* loop_now(); it is held back until ready_at */
     struct turn *host;            /* the turn that answers it; NULL: itself */

@@ -204,6 +204,8 @@ void queue_place(struct turn *turn)
     struct session *session = session_find(turn->gw, turn->session_key);
     struct queue_rules rules = queue_rules_of(turn->gw, session);
 
+    if (turn->queue_mode)
+        rules.mode = (enum queue_mode)queue_index(turn->queue_mode, queue_modes);
     if (lane_first(turn->lane) == turn || !queue_is_message(turn))
         return;
     switch (rules.mode) {

@@ -112,7 +112,12 @@ static struct turn *turn_new(struct gateway *gw, const struct turn_request *requ
     turn->session_key = mem_string(request->session_key);
     turn->caller_key = mem_string(request->caller_key);
     turn->extra_system = mem_string(request->extra_system);
-    turn->command = command_of(request->message, &rest);
+    turn->command = request->literal ? NULL : command_of(request->message, &rest);
+    if (!turn->command || (request->images && !turn->command->resets)) {
+        turn->command = NULL; /* with a file it is a message about it */
+        rest = "";
+    }
+    turn->queue_mode = queue_mode_spelled(request->queue_mode);
     if (turn->command && !turn->command->resets)
         turn->argument = mem_string(rest);
     else if (*rest || (turn->command && request->images))

@@ -33,9 +33,11 @@ struct turn_request {
     const char *session_key; /* canonical */
     const char *caller_key;  /* as the caller wrote it: v3 events carry that */
     const char *message;
-    const char *images;              /* JSON array of image parts; NULL: none */
-    const char *extra_system;        /* NULL: none */
-    const char *thinking;            /* level for this message alone; NULL: as the session has it */
+    const char *images;       /* JSON array of image and text parts; NULL: none */
+    const char *queue_mode;   /* for this message alone (queue.h); NULL: as the session has it */
+    bool literal;             /* never a slash command */
+    const char *extra_system; /* NULL: none */
+    const char *thinking;     /* level for this message alone; NULL: as the session has it */
     const struct json *client_tools; /* agent.h; not kept over a restart; NULL: none */
     const char *model;               /* "provider/model" for this run alone; NULL: the session's */
     int64_t max_tokens;              /* of each answer of the model; 0: the model's own */

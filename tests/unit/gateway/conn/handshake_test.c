@@ -294,7 +294,7 @@ T(hello_of_both_versions)
            "'mainSessionKey':'agent:main:main'},'authMode':'token'},"
            "'auth':{'role':'operator','scopes':['operator.read']},"
            "'policy':{'maxPayload':26214400,'maxBufferedBytes':52428800,'tickIntervalMs':30000,"
-           "'attachments':{'maxBytes':19464192,'maxImageBytes':6291456}}}}");
+           "'attachments':{'maxBytes':524288,'maxImageBytes':5000000}}}}");
     t_ok(!strstr(hello, "configPath"));
     t_ok(!strstr(hello, "deviceToken"));
 

@@ -178,10 +178,14 @@ T(attachments)
     t_json(
         peer_call(p, "chat.send",
                   "{'sessionKey':'h','message':'','idempotencyKey':'k2','attachments':[{'fileName':"
-                  "'b.txt','content':'aGVsbG8='}]}"),
-        "{'ok':false,'error':{'code':'INVALID_REQUEST','message':'attachment b.txt: only PNG, "
-        "JPEG, GIF and WebP "
-        "images are supported'}}");
+                  "'b.zip','content':'UEsDBAAA'}]}"),
+        "{'ok':false,'error':{'code':'INVALID_REQUEST','message':'attachment b.zip: only PNG, "
+        "JPEG, GIF and WebP images and text files (UTF-8) are supported'}}");
+    t_has(
+        peer_call(p, "chat.send",
+                  "{'sessionKey':'h','message':'','idempotencyKey':'k2','attachments':[{'fileName':"
+                  "'b.pdf','content':'JVBERi0xLjcK'}]}"),
+        "does not read PDF");
     t_has(peer_call(p, "chat.send",
                     "{'sessionKey':'h','message':'','idempotencyKey':'k3','attachments':[{'content'"
                     ":'!!'}]}"),
@@ -213,5 +217,44 @@ T(scopes)
     t_json(peer_call(reader, "chat.history", "{'sessionKey':'main'}"), "{'ok':true}");
     t_json(peer_call(writer, "chat.inject", "{'sessionKey':'main','message':'x'}"),
            "{'ok':false,'error':{'details':{'missingScope':'operator.admin'}}}");
+    rig_free(rig);
+}
+
+T(text_files_are_put_into_the_message)
+{
+    struct rig *rig = rig_new(NULL);
+    struct peer *p = peer_connect(rig, 4, SCOPES);
+    CLEAN(mem_free) char *big = mem_array(800 * 1024 + 1, 1), *params = NULL;
+
+    script_reset();
+    /* "# Hi\n```\nx\n```\n", under a name with a line break */
+    t_has(peer_call(
+              p, "chat.send",
+              "{'sessionKey':'h','message':'read','idempotencyKey':'k1','attachments':[{"
+              "'fileName':'a\\n.md','mimeType':'image/png','content':'IyBIaQpgYGAKeApgYGAK'}]}"),
+          "started");
+    t_ok(script_wait(rig, 0));
+    t_json(
+        script_runs[0].messages,
+        "[{'role':'user','content':[{'type':'text','text':'read'},{'type':'text','text':'Attached "
+        "file a_.md:\\n````\\n# Hi\\n```\\nx\\n```\\n````'}]}]");
+    script_end(0);
+    for (size_t i = 0; i < 800 * 1024; i += 8) /* "hello\n", 600 KiB of it */
+        memcpy(big + i, "aGVsbG8K", 8);
+    params = mem_format("{'sessionKey':'h','message':'','idempotencyKey':'k2','attachments':[{"
+                        "'fileName':'big.txt','content':'%s'}]}",
+                        big);
+    t_has(peer_call(p, "chat.send", params), "exceeds size limit");
+    t_has(peer_call(p, "chat.send",
+                    "{'sessionKey':'h','message':'/status','idempotencyKey':'k3','attachments':[{"
+                    "'fileName':'s.txt','content':'aGVsbG8K'}]}"),
+          "started"); /* about the file, not a command */
+    t_ok(script_wait(rig, 1));
+    script_end(1);
+    t_has(peer_call(p, "chat.send",
+                    "{'sessionKey':'h','message':'/help','idempotencyKey':'k4',"
+                    "'suppressCommandInterpretation':true}"),
+          "started");
+    t_ok(script_wait(rig, 2));
     rig_free(rig);
 }

@@ -115,6 +115,31 @@ T(turns_of_agent_are_never_steered)
     rig_free(rig);
 }
 
+T(one_message_may_ask_for_another_mode)
+{
+    struct rig *rig = rig_new(NULL);
+    struct peer *p = peer_connect(rig, 4, SCOPES);
+
+    actor_reset();
+    chat_send(p, "main", "one", "k1");
+    t_ok(actor_wait(rig, 0));
+    t_has(peer_call(
+              p, "chat.send",
+              "{'sessionKey':'main','message':'two','queueMode':'followup','idempotencyKey':'k2'}"),
+          "started");
+    t_ok(actors[0].steered == NULL);
+    t_has(
+        peer_call(p, "chat.send",
+                  "{'sessionKey':'main','message':'three','queueMode':'interrupt','idempotencyKey':"
+                  "'k3'}"),
+        "started");
+    t_json(chat_next(p, "aborted"), "{'payload':{'runId':'k1'}}");
+    t_json(chat_next(p, "aborted"), "{'payload':{'runId':'k2'}}");
+    t_ok(actor_wait(rig, 1));
+    t_str(actors[1].run_id, "k3");
+    rig_free(rig);
+}
+
 T(followup_waits_for_a_turn_of_its_own)
 {
     struct rig *rig = rig_new(MODE("followup", ""));
