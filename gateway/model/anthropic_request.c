@@ -13,6 +13,7 @@
 
 #define ANSWER_TOKENS  8192  /* when nobody says how long an answer may be */
 #define ANSWER_USUAL   32000 /* of models that could do more */
+#define ANSWER_LEAST   1024  /* left beside the thinking where both share a limit */
 #define THINKING_LEAST 1024  /* of the API */
 #define CALL_ID_MAX    64
 
@@ -79,11 +80,12 @@ static void write_budget(struct json_writer *w, enum model_thinking level, int64
         [THINKING_MEDIUM] = 10240, [THINKING_HIGH] = 24576,   [THINKING_XHIGH] = 32768,
     };
     int64_t budget = budgets[level], total = answer + budget;
+    int64_t room = answer < ANSWER_LEAST ? answer : ANSWER_LEAST;
 
     if (limit > 0 && total > limit)
         total = limit > answer ? limit : answer;
-    if (budget > total - THINKING_LEAST)
-        budget = total - THINKING_LEAST;
+    if (budget > total - room)
+        budget = total - room;
     jw_kint(w, "max_tokens", budget >= THINKING_LEAST ? total : answer);
     if (budget < THINKING_LEAST)
         return;

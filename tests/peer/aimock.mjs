@@ -154,7 +154,7 @@ function driver(scenario, mock) {
     fs.writeFileSync(config, JSON.stringify({ models: { providers: { mock: { baseUrl: `${mock.url}/v1`, apiKey: KEY } } } }), { mode: 0o600 });
     const env = { ...scenario.environment(scenario.dir), LSAN_OPTIONS: process.env.LSAN_OPTIONS ?? "", ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? "" };
     return async (message, ...rest) => {
-        const ran = await scenario.run(program, [config, "mock/gpt-test", message, ...rest], { env });
+        const ran = await scenario.run(program, [config, "mock/gpt-test", JSON.stringify({ messages: [{ role: "user", content: message }] }), ...rest], { env });
         const lines = ran.out.trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
         const end = lines.at(-1)?.end ? lines.at(-1) : { end: `no end (${ran.status}): ${ran.err}` };
         const texts = lines.filter((line) => line.text !== undefined).map((line) => line.text);
