@@ -72,8 +72,8 @@ T(images_in_results)
 
 T(tools_and_models_that_do_not_reason)
 {
-    struct json *tools =
-        json_parse("[{\"name\":\"f\",\"parameters\":{\"type\":\"object\"}}]", 50, NULL);
+    static const char text[] = "[{\"name\":\"f\",\"parameters\":{\"type\":\"object\"}}]";
+    struct json *tools = json_parse(text, strlen(text), NULL);
 
     t_ok(tools != NULL);
     expect(&(struct model_request){.model = "gpt-4o", .tools = tools, .thinking = THINKING_HIGH},
