@@ -8,6 +8,7 @@
 #include "gateway/conn/auth.h"
 #include "gateway/credential.h"
 #include "gateway/gateway.h"
+#include "gateway/http/pages.h"
 #include "gateway/notify.h"
 #include "gateway/pairing/signin.h"
 #include "gateway/state_dir.h"
@@ -179,7 +180,7 @@ static void print_welcome(struct gateway *gw, bool link)
            "Look at it:    culvert status\n"
            "Other clients: ws://127.0.0.1:%d with the token\n",
            gw->port);
-    if (link || isatty(STDOUT_FILENO))
+    if (pages_enabled(gw) && (link || isatty(STDOUT_FILENO)))
         print_link(gw);
     fflush(stdout);
 }

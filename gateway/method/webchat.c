@@ -2,6 +2,7 @@
  * protocol's: device.pair.setupCode of v4 makes QR codes for phones, which also become nodes.
  * design.md section 5 "Browsers". */
 #include "base/mem.h"
+#include "gateway/http/pages.h"
 #include "gateway/method/call.h"
 #include "gateway/method/method.h"
 #include "gateway/pairing/signin.h"
@@ -10,14 +11,18 @@
 
 static int webchat_link_run(struct call *call, const void *params)
 {
+    struct gateway *gw = call_gateway(call);
     const struct conn *conn = call_conn(call);
     char code[TOKEN_TEXT];
-    int64_t expires_at =
-        signin_make(call_gateway(call), conn ? conn->device_id : NULL, call_scopes(call), code);
-    char *link = signin_link(call_gateway(call), code);
-    struct json_writer *w = call_reply(call);
 
     (void)params;
+    if (!pages_enabled(gw))
+        return call_fail(call, WIRE_UNAVAILABLE,
+                         "this gateway serves no pages: gateway.controlUi.enabled is false");
+    int64_t expires_at = signin_make(gw, conn ? conn->device_id : NULL, call_scopes(call), code);
+    char *link = signin_link(gw, code);
+    struct json_writer *w = call_reply(call);
+
     jw_object(w);
     jw_kstr(w, "url", link);
     jw_kstr(w, "code", code);

@@ -203,6 +203,15 @@ T(open_codes_have_a_ceiling)
     rig_free(rig);
 }
 
+T(no_link_where_no_page_is)
+{
+    struct rig *rig = rig_new("{gateway:{controlUi:{enabled:false}}}");
+
+    t_has(peer_call(peer_connect(rig, 4, "operator.admin"), "webchat.link", "{}"),
+          "gateway.controlUi.enabled");
+    rig_free(rig);
+}
+
 T(links_are_counted_like_other_control_writes)
 {
     struct rig *rig = rig_new(NULL);
