@@ -1,6 +1,6 @@
-/* The sessions group: its rows, subscriptions, compaction, and how a change is answered when it is on disk.
+/* The sessions group: its rows, subscriptions, and how a change is answered when it is on disk.
  * The others: sessions_list.c, _preview.c, _patch.c, _create.c, _end.c (reset, delete), _chat.c (send,
- * abort, get). protocol.md 4.1, 4.3. */
+ * abort, get), _compact.c. protocol.md 4.1, 4.3. */
 #include "gateway/method/sessions.h"
 
 #include "base/crypto.h"
@@ -18,8 +18,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-#define COMPACT_LINES 400
 
 /* ---- a change, answered when it is on disk ---- */
 
@@ -84,8 +82,6 @@ void sessions_reply_entry(struct call *call, const struct sessions_change *chang
     call_send(call);
 }
 
-/* ---- sessions.compact ---- */
-
 /* What an archived transcript is called, as v3 names its files. */
 char *sessions_archive_name(struct gateway *gw, const char *session_id, const char *how)
 {
@@ -96,99 +92,6 @@ char *sessions_archive_name(struct gateway *gw, const char *session_id, const ch
     gmtime_r(&seconds, &utc);
     strftime(when, sizeof(when), "%Y-%m-%dT%H-%M-%SZ", &utc);
     return mem_format("%s.%s.%s", session_id, how, when);
-}
-
-struct sessions_compact {
-    const char *key, *agent_id;
-    int64_t lines;
-};
-static const struct field sessions_compact_fields[] = {
-    K_STR(sessions_compact, "key", key, REQUIRED | FIELD_NONEMPTY, KEY_CAP),
-    K_STR(sessions_compact, "agentId", agent_id, FIELD_NONEMPTY, 128),
-    K_INT(sessions_compact, "maxLines", lines, OPTIONAL, 1, 1e12, COMPACT_LINES),
-    F_END,
-};
-static const struct field sessions_compact_reply[] = {
-    R_BOOL("ok", REQUIRED),
-    R_STR("key", REQUIRED),
-    R_BOOL("compacted", REQUIRED),
-    R_STR("reason", OPTIONAL),
-    R_STR("archived", OPTIONAL),
-    R_INT("kept", OPTIONAL),
-    F_END,
-};
-
-static void compact_reply(struct call *call, const struct sessions_change *change)
-{
-    struct json_writer *w = call_reply(call);
-
-    jw_object(w);
-    jw_kbool(w, "ok", true);
-    jw_kstr(w, "key", change->key);
-    json_each (member, change->detail)
-        jw_ktree(w, json_key(member), member);
-    jw_object_end(w);
-    call_send(call);
-}
-
-static int compact_nothing(struct call *call, struct sessions_change *change, const char *reason,
-                           int64_t kept)
-{
-    json_put(change->detail, "compacted", json_new_boolean(false));
-    if (reason)
-        json_put(change->detail, "reason", json_new_string(reason));
-    else
-        json_put(change->detail, "kept", json_new_number((double)kept));
-    compact_reply(call, change);
-    sessions_change_free(change);
-    return 0;
-}
-
-static int sessions_compact_run(struct call *call, const void *params)
-{
-    static const char *const counts[] = {"inputTokens", "outputTokens", "totalTokens"};
-    const struct sessions_compact *p = params;
-    struct gateway *gw = call_gateway(call);
-    struct sessions_change *change;
-    char key[SESSION_KEY_MAX + 1];
-    struct fault fault = {0};
-    struct session *session;
-    struct store_batch *batch;
-    int64_t first, have;
-
-    if (session_canonical(gw, p->key, p->agent_id, key, &fault) < 0)
-        return call_fail_fault(call, &fault);
-    if (turn_active(gw, key))
-        return call_fail(call, WIRE_INVALID_REQUEST,
-                         "Session %s has an active run; retry after it finishes.", p->key);
-    change = sessions_change_new(call, key, compact_reply);
-    change->detail = json_new_object();
-    session = session_find(gw, key);
-    if (!session)
-        return compact_nothing(call, change, "no sessionId", 0);
-    first = session_number(session, "firstSeq", 1);
-    have = session->message_count - first + 1;
-    if (have < 1)
-        return compact_nothing(call, change, "no transcript", 0);
-    if (have <= p->lines)
-        return compact_nothing(call, change, NULL, have);
-
-    CLEAN(mem_free) char *name = sessions_archive_name(gw, session->session_id, "bak");
-    json_put(change->detail, "compacted", json_new_boolean(true));
-    json_put(change->detail, "archived", json_new_string(name));
-    json_put(change->detail, "kept", json_new_number((double)p->lines));
-    batch = store_batch(gw->store);
-    store_messages_drop(batch, session->session_id, session->message_count - p->lines, true,
-                        loop_wall(gw->loop));
-    session_set_number(session, "firstSeq", session->message_count - p->lines + 1);
-    session_set_number(session, "compactionCount",
-                       session_number(session, "compactionCount", 0) + 1);
-    for (size_t i = 0; i < COUNT(counts); i++)
-        json_remove(session->entry, counts[i]);
-    session_put(gw, session, batch, true);
-    row_emit_changed(gw, batch, session, "compact", NULL, NULL);
-    sessions_commit(gw, change, batch);
-    return 0;
 }
 
 /* ---- subscriptions ---- */

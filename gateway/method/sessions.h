@@ -82,6 +82,13 @@ struct sessions_delete {
 extern const struct field sessions_delete_fields[], sessions_delete_reply[];
 int sessions_delete_run(struct call *call, const void *params);
 
+struct sessions_compact {
+    const char *key, *agent_id, *instructions;
+    int64_t lines; /* 0: summarise instead */
+};
+extern const struct field sessions_compact_fields[], sessions_compact_reply[];
+int sessions_compact_run(struct call *call, const void *params);
+
 struct sessions_send {
     const char *key, *agent_id, *message, *run_id, *thinking;
     const struct json *attachments;

@@ -84,6 +84,7 @@ struct turns {
     struct index by_run;
     struct index lanes;
     struct lane *ready, **ready_tail; /* lanes whose first turn may start */
+    struct turn_hold *holds;
     size_t running;
     bool closing;
     struct waiter *waiters;
@@ -140,6 +141,8 @@ void lane_check(struct turns *turns, struct lane *lane);
 void lanes_pump(struct turns *turns);      /* starts what the cap allows */
 bool lane_resets(const struct lane *lane); /* a turn that resets the session waits there */
 struct turn *lane_first(const struct lane *lane);
+/* Stops who holds the lane; false: nobody does. NULL ok. */
+bool lane_stop_hold(struct lane *lane, const char *reason);
 
 /* stream_agent.c: the `agent` events; each counts the turn's seq as protocol.md 6.3 says. */
 void stream_started(struct turn *turn, struct store_batch *batch);

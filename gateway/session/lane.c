@@ -16,7 +16,8 @@ struct lane {
     struct lane *next_ready;
     bool ready;
     struct turns *turns;
-    struct timer quiet; /* its first turn is held back until then */
+    struct timer quiet;     /* its first turn is held back until then */
+    struct turn_hold *hold; /* NULL: its turns may run */
 };
 
 struct lane *lane_find(struct turns *turns, const char *session_key)
@@ -40,6 +41,16 @@ bool lane_resets(const struct lane *lane)
     return false;
 }
 
+static struct lane *lane_new(struct turns *turns, const char *session_key)
+{
+    struct lane *lane = NEW(struct lane);
+
+    lane->turns = turns;
+    lane->key = mem_string(session_key);
+    index_put(&turns->lanes, &lane->node, lane->key);
+    return lane;
+}
+
 int lane_join(struct turns *turns, struct turn *turn, struct fault *reterr_fault)
 {
     struct lane *lane = lane_find(turns, turn->session_key);
@@ -52,12 +63,8 @@ int lane_join(struct turns *turns, struct turn *turn, struct fault *reterr_fault
     if (turns->by_run.count >= TURNS_MAX)
         return fault_set(reterr_fault, -ERR_BUSY,
                          "%d turns are waiting on this gateway; try again in a moment", TURNS_MAX);
-    if (!lane) {
-        lane = NEW(struct lane);
-        lane->turns = turns;
-        lane->key = mem_string(turn->session_key);
-        index_put(&turns->lanes, &lane->node, lane->key);
-    }
+    if (!lane)
+        lane = lane_new(turns, turn->session_key);
     *(lane->last ? &lane->last->next : &lane->first) = turn;
     lane->last = turn;
     lane->count++;
@@ -96,7 +103,7 @@ static bool lane_first_ready(struct lane *lane)
     int64_t now = loop_now(loop);
 
     timer_stop(loop, &lane->quiet);
-    if (!lane->first || lane->first->state != TURN_QUEUED)
+    if (!lane->first || lane->first->state != TURN_QUEUED || lane->hold)
         return false;
     if (lane->first->ready_at <= now)
         return true;
@@ -117,6 +124,17 @@ void lane_check(struct turns *turns, struct lane *lane)
     turns->ready_tail = &lane->next_ready;
 }
 
+/* Nothing is there any more: gone, and who waited for that is told. */
+static void lane_end(struct lane *lane)
+{
+    struct turns *turns = lane->turns;
+    CLEAN(mem_free) char *key = lane->key;
+
+    index_remove(&turns->lanes, &lane->node);
+    mem_free(lane);
+    waiters_lane_empty(turns, key);
+}
+
 void lane_leave(struct turns *turns, struct turn *turn)
 {
     struct lane *lane = turn->lane;
@@ -133,13 +151,8 @@ void lane_leave(struct turns *turns, struct turn *turn)
     turn->lane = NULL;
     turn->next = NULL;
     lane_check(turns, lane);
-    if (lane->first)
-        return;
-
-    index_remove(&turns->lanes, &lane->node);
-    CLEAN(mem_free) char *key = lane->key;
-    mem_free(lane);
-    waiters_lane_empty(turns, key);
+    if (!lane->first && !lane->hold)
+        lane_end(lane);
 }
 
 void lanes_pump(struct turns *turns)
@@ -153,6 +166,51 @@ void lanes_pump(struct turns *turns)
         turns->running++;
         turn_start(lane->first);
     }
+}
+
+/* ---- holding ---- */
+
+int turn_hold(struct gateway *gw, const char *session_key, struct turn_hold *hold,
+              struct fault *reterr_fault)
+{
+    struct turns *turns = gw->turns;
+
+    if (lane_find(turns, session_key))
+        return fault_set(reterr_fault, -ERR_BUSY,
+                         "Session %s has an active run; retry after it finishes.", session_key);
+    hold->turns = turns;
+    hold->lane = lane_new(turns, session_key);
+    hold->lane->hold = hold;
+    hold->next = turns->holds;
+    turns->holds = hold;
+    return 0;
+}
+
+void turn_release(struct turn_hold *hold)
+{
+    struct lane *lane = hold->lane;
+    struct turns *turns = hold->turns;
+    struct turn_hold **at = lane ? &turns->holds : NULL;
+
+    if (!lane)
+        return;
+    while (*at != hold)
+        at = &(*at)->next;
+    *at = hold->next;
+    hold->lane = NULL;
+    lane->hold = NULL;
+    lane_check(turns, lane);
+    if (!lane->first)
+        lane_end(lane);
+    lanes_pump(turns);
+}
+
+bool lane_stop_hold(struct lane *lane, const char *reason)
+{
+    if (!lane || !lane->hold)
+        return false;
+    lane->hold->stop(lane->hold->arg, reason);
+    return true;
 }
 
 /* ---- questions ---- */

@@ -259,6 +259,10 @@ int64_t transcript_append(struct gateway *gw, struct session *s, struct store_ba
 
 /* ---- showing ---- */
 
+/* How an entry begins that stands for what was summarised (gateway/agent/prompt.h). */
+static const char compaction_begin[] = "{\"role\":\"system\",\"content\":[{\"type\":\"text\","
+                                       "\"text\":\"Compaction\"}],\"compaction\":{";
+
 /* "…}" of the stored text becomes ",\"__openclaw\":{…}}". */
 static void transcript_write_marked(const struct store_row *row, const char *text,
                                     struct json_writer *w)
@@ -276,6 +280,8 @@ static void transcript_write_marked(const struct store_row *row, const char *tex
     jw_kint(&mark, "seq", row->seq);
     jw_kint(&mark, "recordTimestampMs", row->at);
     jw_kstr(&mark, "runId", row->run_id);
+    if (strncmp(text, compaction_begin, sizeof(compaction_begin) - 1) == 0)
+        jw_kstr(&mark, "kind", "compaction");
     jw_object_end(&mark);
     buf_add_char(&b, '}');
     if (!b.bad)

@@ -390,6 +390,8 @@ size_t turn_abort(struct gateway *gw, const char *session_key, const char *run_i
     }
     if (w)
         jw_array_end(w);
+    if (!run_id)
+        stopped += lane_stop_hold(lane_find(gw->turns, session_key), reason);
     return stopped;
 }
 
@@ -425,6 +427,8 @@ struct turns *turns_free(struct turns *turns)
     if (!turns)
         return NULL;
     turns->closing = true;
+    while (turns->holds)
+        turns->holds->stop(turns->holds->arg, "restart");
     waiters_interrupt(turns);
     for (size_t i = 0; i < turns->by_run.room; i++) {
         while (turns->by_run.buckets[i])

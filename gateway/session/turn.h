@@ -90,3 +90,18 @@ void turn_unwait(struct gateway *gw, turn_wait_fn *fn, void *arg);
 /* Stops what runs in the session and calls fn (outcome NULL) when its lane is empty: at once if it is. */
 int turn_settle(struct gateway *gw, const char *session_key, const char *reason, int64_t timeout_ms,
                 turn_wait_fn *fn, void *arg);
+
+/* Keeps a session's lane to its holder for work that must not run beside a turn (a summary of it): turns
+ * that come meanwhile wait. Embedded by the holder, who must release it. stop: somebody stops what runs there
+ * (abort, reset, delete, the gateway's end); the holder gives up and releases inside. */
+struct turn_hold {
+    void (*stop)(void *arg, const char *reason);
+    void *arg;
+    struct turns *turns;
+    struct lane *lane; /* NULL: not held */
+    struct turn_hold *next;
+};
+/* -ERR_BUSY with a fault: something runs or waits there, or it is held already. */
+int turn_hold(struct gateway *gw, const char *session_key, struct turn_hold *hold,
+              struct fault *reterr_fault);
+void turn_release(struct turn_hold *hold); /* not held: nothing */
