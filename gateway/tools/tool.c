@@ -32,6 +32,11 @@ struct tools *tools_free(struct tools *tools)
     return mem_free(tools);
 }
 
+size_t tools_running(const struct gateway *gw)
+{
+    return gw->tools->count;
+}
+
 /* ---- a call's life ---- */
 
 static struct tool_call *call_new(struct gateway *gw, const struct tool *tool,
@@ -150,23 +155,34 @@ static void call_on_deadline(void *arg)
     tool_end_fault(call, &fault);
 }
 
-/* 0, or why the call cannot begin; refused: the tool was found and its use denied, which the model is told
- * as the tool's own failure. */
+/* Policy and arguments; *ret_params is the caller's. */
+static int check_request(struct gateway *gw, const struct tool_request *r, void **ret_params,
+                         struct fault *fault)
+{
+    const struct tool *tool = tool_find(r->name);
+    int result = tool_policy(gw, r->agent_id, r->session_key, r->name, r->http, fault);
+
+    if (result < 0)
+        return result;
+    *ret_params = mem_new(tool->params_size);
+    result = field_decode(tool->params, r->arguments, *ret_params, tool->params_size, fault);
+    return result < 0 ? fault_prefix(fault, "%s: arguments", tool->name) : 0;
+}
+
+int tool_check(struct gateway *gw, const struct tool_request *request, struct fault *reterr_fault)
+{
+    CLEAN(mem_free) void *params = NULL;
+    return check_request(gw, request, &params, reterr_fault);
+}
+
 static int call_check(struct tool_call *call, struct fault *fault)
 {
-    const struct tool_request *r = &call->request;
-    const struct field *fields = call->tool ? call->tool->params : NULL;
-    int result;
 
     if (call->gw->tools->count > TOOL_CALLS_MAX)
         return fault_set(fault, -ERR_BUSY,
                          "%d tools are running already: try again when some of them have ended",
                          TOOL_CALLS_MAX);
-    if ((result = tool_policy(call->gw, r->agent_id, r->session_key, r->name, r->http, fault)) < 0)
-        return result;
-    call->params = mem_new(call->tool->params_size);
-    result = field_decode(fields, r->arguments, call->params, call->tool->params_size, fault);
-    return result < 0 ? fault_prefix(fault, "%s: arguments", call->tool->name) : 0;
+    return check_request(call->gw, &call->request, &call->params, fault);
 }
 
 static void call_begin(struct tool_call *call)

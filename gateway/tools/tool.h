@@ -59,6 +59,10 @@ void tool_cancel(
         *call); /* end() with -ERR_CANCELLED on a later turn; processes and transfers are stopped */
 void tool_drop(struct tool_call *call); /* the same without end(). NULL ok */
 
+size_t tools_running(const struct gateway *gw); /* calls that have not been told their end */
+/* Would it begin? Policy and arguments, nothing is started: 0, or negative with a fault. */
+int tool_check(struct gateway *gw, const struct tool_request *request, struct fault *reterr_fault);
+
 bool tool_is_parallel(struct gateway *gw, const char *name);
 /* May this agent (over HTTP?) use the tool? The one place that decides; a fault says why not. */
 int tool_policy(struct gateway *gw, const char *agent_id, const char *session_key, const char *name,
