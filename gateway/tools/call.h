@@ -1,14 +1,25 @@
 /* Inside gateway/tools: one call, shared by tool.c (its life) and result.c (its end). */
 #pragma once
 
+#include "base/crypto.h"
 #include "gateway/tools/ops.h"
 
 #define TOOL_CALL_MAGIC 0x746f6f6cu
+
+#define SEND_HOPS_MAX   5   /* messages between sessions in a row */
+#define SEND_HOPS_KNOWN 256 /* runs that such a message began, the newest */
+
+struct send_hop {
+    char run_id[UUID_TEXT];
+    int count;
+};
 
 struct tools {
     struct tool_call *first;
     size_t count;
     struct json *exec_learned; /* exec_policy.c */
+    struct send_hop hops[SEND_HOPS_KNOWN];
+    size_t hops_next;
 };
 
 struct tool_call {
