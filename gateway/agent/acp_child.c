@@ -358,6 +358,14 @@ void acp_child_ready(struct acp_child *child)
         acp_child_release(child);
 }
 
+static void child_wait_idle(struct acp_child *child)
+{
+    struct gateway *gw = child->acp->gw;
+
+    timer_start(gw->loop, &child->timer, config_int(gw->config, KNOB_acp_idle_minutes) * 60000, 0,
+                child_on_idle, child);
+}
+
 void acp_child_release(struct acp_child *child)
 {
     struct gateway *gw = child->acp->gw;
@@ -370,9 +378,26 @@ void acp_child_release(struct acp_child *child)
     backoff_reset(&failure_of(child->acp, child->agent_id)->backoff);
     if (child->program.oneshot)
         acp_child_stop(child, ACP_STOP_MS);
-    else if (child->can_load || child->can_resume) /* another would forget: it stays while it may */
+    else
         timer_start(gw->loop, &child->timer, config_int(gw->config, KNOB_acp_idle_minutes) * 60000,
                     0, child_on_idle, child);
+}
+
+/* Is there still a conversation that it serves as it is? */
+static bool child_wanted(const struct acp_child *child)
+{
+    struct gateway *gw = child->acp->gw;
+    const struct session *session = session_find(gw, child->session_key);
+    struct acp_program program;
+    struct fault fault = {0};
+    bool same;
+
+    if (!session || strcmp(session->session_id, child->session_id) != 0 ||
+        acp_program_find(gw, child->agent_id, &program, &fault) < 0)
+        return false;
+    same = strcmp(program.mark, child->program.mark) == 0;
+    acp_program_done(&program);
+    return same;
 }
 
 static void child_on_idle(void *arg)
@@ -380,6 +405,10 @@ static void child_on_idle(void *arg)
     struct acp_child *child = arg;
 
     CHECK(child, ACP_CHILD_MAGIC);
+    if (!child->can_load && !child->can_resume && child_wanted(child)) {
+        child_wait_idle(child); /* it would forget: it stays while it may */
+        return;
+    }
     log_info("%s for %s had nothing to do for a while: stopped", child->program.name,
              child->session_key);
     acp_child_stop(child, ACP_STOP_MS);

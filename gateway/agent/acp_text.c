@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define SECRET_MIN 6 /* shorter values of the environment are words, not secrets */
 #define LINE_MAX   4096
@@ -51,7 +52,7 @@ static const char *secret_value(const char *text)
             continue;
         while (*at && strchr("=: \"'", *at))
             at++;
-        return at;
+        return strncasecmp(at, "bearer ", 7) == 0 ? at + 7 : at;
     }
     return NULL;
 }
@@ -68,7 +69,9 @@ static size_t value_length(const char *text)
 /* The length of a configured value that begins here. */
 static size_t known_length(const struct acp_program *program, const char *text)
 {
-    for (char *const *at = program->envp + program->inherited; program->envp && *at; at++) {
+    if (!program->envp)
+        return 0;
+    for (char *const *at = program->envp + program->inherited; *at; at++) {
         const char *value = strchr(*at, '=');
         size_t length = value ? strlen(++value) : 0;
 

@@ -47,7 +47,7 @@ static inline const char *acp_pending(struct agent_rig *ar, struct peer *reviewe
 {
     static char id[64];
 
-    for (int i = 0; i < 500 && ar->ends == 0; i++) {
+    for (int i = 0; i < 2000 && ar->ends == 0; i++) {
         const char *text;
 
         agent_rig_settle(ar);

@@ -49,19 +49,24 @@ T(one_program_serves_the_turns_of_a_session)
     agent_rig_free(ar);
 }
 
-/* Only one that can go on with its session later: another would forget. */
+/* Only one that can go on with its session later, or whose session was reset: another would forget. */
 T(idle_programs_are_stopped)
 {
-    static const char *const options[] = {"'--load','/dev/null'", ""};
+    static const struct {
+        const char *options;
+        bool reset, stops;
+    } cases[] = {{"'--load','/dev/null'", false, true}, {"", false, false}, {"", true, true}};
 
-    for (size_t i = 0; i < COUNT(options); i++) {
-        struct agent_rig *ar = acp_rig_as(options[i], "", "");
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct agent_rig *ar = acp_rig_as(cases[i].options, "", "");
         int pid = 0, other = 0;
 
         t_eq(sscanf(acp_say(ar, "grandchild"), "pids %d %d", &pid, &other), 2);
+        if (cases[i].reset)
+            session_renew(ar->rig->gw, ar->session);
         loop_advance(ar->rig->gw->loop, 10 * 60000 + 1);
         agent_rig_settle(ar);
-        if (*options[i]) {
+        if (cases[i].stops) {
             t_ok(acp_dies(ar, pid) && acp_dies(ar, other));
             t_has(acp_say(ar, "memory x"), "1 things"); /* and started again */
         } else {
