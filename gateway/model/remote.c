@@ -278,7 +278,8 @@ static int remote_sniff(struct remote *s, const char *data, size_t length)
 {
     size_t blank = blanks_at(data, length);
 
-    if (strncasecmp(s->call.content_type, "text/event-stream", 17) == 0) {
+    if (s->ops->framing == REMOTE_EVENTS &&
+        strncasecmp(s->call.content_type, "text/event-stream", 17) == 0) {
         s->mode = REMOTE_MODE_EVENTS;
         return 0;
     }

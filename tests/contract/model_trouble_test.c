@@ -96,7 +96,7 @@ T(byte_by_byte)
 T(wrong_content_types)
 {
     static const char *const types[] = {"text/plain", "application/octet-stream",
-                                        "application/json", "x"};
+                                        "application/json", "text/event-stream", "x"};
 
     each_server(row)
     {

@@ -174,3 +174,66 @@ T(echo_of_a_long_message)
     buf_done(&messages);
     model_rig_free(rig);
 }
+
+T(prices)
+{
+    static const struct model_usage usage = {
+        .input = 1000000, .output = 2000, .cache_read = 500000, .cache_write = -1};
+    struct model_rig *rig = model_rig_new(
+        "{models:{providers:{a:{baseUrl:\"http://127.0.0.1:1\",models:[{id:\"x\",cost:{input:3,"
+        "output:15,cacheRead:0.3,cacheWrite:3.75}},{id:\"free\",cost:{input:0,output:0}},{id:"
+        "\"y\"}]}}}}",
+        NULL);
+    double cost = model_cost(&rig->gw, "a", "x", &usage);
+
+    t_ok(cost > 3.1799 && cost < 3.1801); /* 3 + 0.03 + 0.15 */
+    t_ok(model_cost(&rig->gw, "a", "free", &usage) == 0);
+    t_ok(model_cost(&rig->gw, "a", "y", &usage) < 0);
+    t_ok(model_cost(&rig->gw, "nobody", "x", &usage) < 0);
+    model_rig_free(rig);
+}
+
+/* A key in the environment is enough: address, API, window and abilities are known. */
+T(what_is_known_without_configuration)
+{
+    struct model_rig *rig;
+    CLEAN(mem_free) char *list = NULL, *auth = NULL;
+
+    setenv("ANTHROPIC_API_KEY", "sk-ant-in-env", 1);
+    unsetenv("OPENAI_API_KEY");
+    unsetenv("GROQ_API_KEY");
+    rig = model_rig_new("{agents:{defaults:{model:{primary:\"anthropic/claude-sonnet-4-5\"}}}}",
+                        NULL);
+    list = written(rig, models_write);
+    t_json(
+        list,
+        "[{'id':'claude-sonnet-4-5','provider':'anthropic','available':true,'local':false,"
+        "'contextWindow':200000,'reasoning':true,'input':['text','image'],'thinkingLevels':[{'id'"
+        ":'off','label':'off'},{'id':'minimal'},{'id':'low'},{'id':'medium'},{'id':'high'}],"
+        "'thinkingDefault':'off','tags':['default']},{'id':'echo'}]");
+    auth = written(rig, models_write_auth);
+    t_json(auth, "{'providers':[{'provider':'anthropic','status':'static','apiKey':{'source':'env',"
+                 "'envVar':'ANTHROPIC_API_KEY'}}]}");
+    t_ok(strstr(list, "sk-ant") == NULL && strstr(auth, "sk-ant") == NULL);
+    t_str(model_api(&rig->gw, "anthropic"), "anthropic-messages");
+    model_rig_free(rig);
+
+    rig = model_rig_new("{models:{providers:{anthropic:{enabled:false}}}}", NULL);
+    model_rig_start(rig, "anthropic/claude-sonnet-4-5");
+    model_rig_end(rig, 1);
+    t_eq(rig->result, -ERR_NOT_FOUND);
+    model_rig_free(rig);
+
+    unsetenv("ANTHROPIC_API_KEY");
+    rig = model_rig_new("{models:{providers:{anthropic:{models:[{id:\"claude-x\",maxTokens:5}]}}}}",
+                        NULL);
+    mem_free(list);
+    list = written(rig, models_write);
+    t_json(list, "[{'id':'claude-x','available':false,'unavailableReason':'missing-auth'},{'id':'"
+                 "echo'}]");
+    model_rig_start(rig, "anthropic/claude-x");
+    model_rig_end(rig, 1);
+    t_eq(rig->result, -ERR_AUTH);
+    t_has(rig->fault.text, "ANTHROPIC_API_KEY");
+    model_rig_free(rig);
+}
