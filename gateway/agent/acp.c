@@ -27,6 +27,7 @@ static void run_free(struct agent_run *run)
         run->gone = true;
         run->events = NULL;
         timer_stop(run->gw->loop, &run->timer);
+        timer_stop(run->gw->loop, &run->news);
         return;
     }
     op_drop(&run->page.op);

@@ -146,6 +146,11 @@ struct agent_run {
     /* acp_update.c: the message being told */
     struct buf text, thinking;
     struct acp_tool *tools, **tools_tail;
+    struct acp_news {
+        char *text; /* the newest, not told yet; NULL: none */
+        int64_t told_at;
+    } plan, context;
+    struct timer news;
     size_t tool_count, untold; /* untold: called, and in no message yet */
     struct model_usage usage;
 };

@@ -33,6 +33,7 @@ void acp_update_init(struct agent_run *run)
     buf_init(&run->thinking, MESSAGE_MAX);
     run->tools_tail = &run->tools;
     run->usage = (struct model_usage){-1, -1, -1, -1};
+    run->plan.told_at = run->context.told_at = INT64_MIN / 2;
 }
 
 void acp_update_done(struct agent_run *run)
@@ -48,6 +49,9 @@ void acp_update_done(struct agent_run *run)
         json_free(tool->input);
         mem_free(tool);
     }
+    timer_stop(run->gw->loop, &run->news);
+    mem_free(run->plan.text);
+    mem_free(run->context.text);
     buf_done(&run->text);
     buf_done(&run->thinking);
 }
@@ -280,7 +284,7 @@ static void update_tool(struct agent_run *run, const struct json *update)
     }
 }
 
-/* ---- words and plans ---- */
+/* ---- words ---- */
 
 /* Blocks of other kinds are named, so that nobody misses them unknowingly. */
 static char *chunk_text(const struct json *update)
@@ -321,13 +325,52 @@ static void update_thought(struct agent_run *run, const struct json *update)
         run->events->thinking(run->arg, text, strlen(text));
 }
 
+/* ---- plans and the context: the newest value counts, told every TELL_MS at most ---- */
+
+static void news_tell(struct agent_run *run)
+{
+    const struct {
+        struct acp_news *news;
+        const char *stream;
+    } all[] = {{&run->plan, "plan"}, {&run->context, "usage"}};
+
+    timer_stop(run->gw->loop, &run->news);
+    for (size_t i = 0; i < COUNT(all); i++) {
+        CLEAN(mem_free) char *text = TAKE(all[i].news->text);
+
+        all[i].news->told_at = text ? loop_now(run->gw->loop) : all[i].news->told_at;
+        if (text && run->events && run->events->stream)
+            run->events->stream(run->arg, all[i].stream, text);
+    }
+}
+
+static void news_on_time(void *arg)
+{
+    struct agent_run *run = arg;
+
+    CHECK(run, ACP_RUN_MAGIC);
+    acp_run_hold(run);
+    news_tell(run);
+    (void)acp_run_let_go(run);
+}
+
+static void news_add(struct agent_run *run, struct acp_news *news, struct buf *text)
+{
+    int64_t wait = news->told_at + TELL_MS - loop_now(run->gw->loop);
+
+    mem_free(news->text);
+    news->text = buf_take(text);
+    if (wait <= 0)
+        news_tell(run);
+    else if (!timer_running(&run->news))
+        timer_start(run->gw->loop, &run->news, wait, 0, news_on_time, run);
+}
+
 static void update_plan(struct agent_run *run, const struct json *update)
 {
     struct json_writer w;
     struct buf b;
 
-    if (!run->events || !run->events->stream)
-        return;
     buf_init(&b, MESSAGE_MAX);
     jw_init(&w, &b);
     jw_object(&w);
@@ -344,9 +387,7 @@ static void update_plan(struct agent_run *run, const struct json *update)
     }
     jw_array_end(&w);
     jw_object_end(&w);
-    if (!b.bad)
-        run->events->stream(run->arg, "plan", b.data);
-    buf_done(&b);
+    news_add(run, &run->plan, &b);
 }
 
 static void update_usage(struct agent_run *run, const struct json *update)
@@ -354,16 +395,13 @@ static void update_usage(struct agent_run *run, const struct json *update)
     struct json_writer w;
     struct buf b;
 
-    if (!run->events || !run->events->stream)
-        return;
     buf_init(&b, 65536);
     jw_init(&w, &b);
     jw_object(&w);
     jw_kint(&w, "contextTokens", json_integer(json_get(update, "used"), 0));
     jw_kint(&w, "contextWindow", json_integer(json_get(update, "size"), 0));
     jw_object_end(&w);
-    run->events->stream(run->arg, "usage", b.data);
-    buf_done(&b);
+    news_add(run, &run->context, &b);
 }
 
 void acp_update(struct agent_run *run, const struct json *update)
@@ -430,6 +468,7 @@ void acp_update_finish(struct agent_run *run, struct json **ret_content)
     struct buf b;
 
     settle(run);
+    news_tell(run);
     for (struct acp_tool *tool = run->tools; tool; tool = tool->next) {
         if (tool->ended)
             continue;

@@ -146,6 +146,13 @@ def flood(session, words):
     out.flush()
 
 
+def plans(session, words):
+    for i in range(int(words)):
+        update(session, "plan", entries=[{"content": "step %d" % i, "priority": "low",
+                                          "status": "pending"}])
+        update(session, "usage_update", used=i, size=200000)
+
+
 def flood_bytes(session, _):
     while True:
         update(session, "tool_call_update", toolCallId="t", status="in_progress",
@@ -244,7 +251,7 @@ def hello(session, words):
 
 verbs = {
     "hello": hello, "work": work, "permit": permit, "crash": crash, "signal": kill_self,
-    "hang": hang, "wait": wait, "flood": flood, "flood-bytes": flood_bytes, "garbage": garbage,
+    "hang": hang, "wait": wait, "flood": flood, "flood-bytes": flood_bytes, "plans": plans, "garbage": garbage,
     "garbage-many": lambda s, w: garbage(s, "500"), "huge": huge, "twice": twice, "ids": ids,
     "grandchild": grandchild, "env": env, "memory": memory, "image": image,
     "bad-stop": lambda s, w: "tired", "tools-many": tools_many, "read": read_file,

@@ -164,6 +164,19 @@ T(a_flood_of_small_updates_starves_nobody)
     agent_rig_free(ar);
 }
 
+/* Of plans only the newest counts: few are told, and the last one always. */
+T(a_flood_of_plans_is_thinned)
+{
+    struct agent_rig *ar = acp_rig();
+
+    acp_say(ar, "plans 3000");
+    t_eq(ar->result, 0);
+    t_ok(json_count(ar->streams) >= 2 && json_count(ar->streams) < 500);
+    t_has(agent_rig_print(ar->streams), "step 2999");
+    t_has(agent_rig_print(ar->streams), "\"contextTokens\":2999");
+    agent_rig_free(ar);
+}
+
 T(what_is_too_much_ends_it)
 {
     static const char *const cases[][2] = {

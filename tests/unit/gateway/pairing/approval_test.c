@@ -98,6 +98,29 @@ T(the_same_answer_again_is_fine_another_is_not)
     rig_free(s.rig);
 }
 
+T(version_3_has_its_own_word_for_unknown)
+{
+    struct scene s = scene_new(3);
+
+    t_json(peer_call(s.asker, "exec.approval.resolve", "{'id':'zz','decision':'deny'}"),
+           "{'error':{'code':'INVALID_REQUEST','message':'unknown approval id'}}");
+    rig_free(s.rig);
+}
+
+T(an_ambiguous_beginning_is_refused)
+{
+    struct scene s = scene_new(3);
+
+    scene_ask(&s, "");
+    peer_send(s.asker, "{'type':'req','id':'b','method':'exec.approval.request',"
+                       "'params':{'id':'a2','command':'x'}}");
+    peer_event(s.reviewer, "exec.approval.requested");
+    peer_event(s.reviewer, "exec.approval.requested");
+    t_has(scene_resolve(&s, "a", "deny"), "ambiguous approval id prefix; use the full id");
+    t_json(scene_resolve(&s, "a2", "deny"), "{'ok':true}");
+    rig_free(s.rig);
+}
+
 T(nobody_answers_in_time)
 {
     struct scene s = scene_new(3);
