@@ -35,6 +35,7 @@ SAYS(no_jobs_run,          NO_PAGE("jobs"))
 SAYS(no_runs_run,          NO_PAGE("entries"))
 SAYS(no_cron_run,          "{\"enabled\":false,\"jobs\":0,\"nextWakeAtMs\":null}")
 SAYS(no_tasks_run,         "{\"tasks\":[]}")
+SAYS(no_artifacts_run,     "{\"artifacts\":[]}")
 SAYS(no_branches_run,      "{\"branches\":[]}")
 SAYS(no_exchanges_run,     "{\"exchanges\":[]}")
 SAYS(no_card_run,          "{\"card\":null}")
@@ -132,6 +133,7 @@ static const struct field runs_reply[] = PAGE_ROWS("entries");
 static const struct field cron_reply[] = {R_BOOL("enabled", REQUIRED), R_INT("jobs", REQUIRED),
                                           R_INT("nextWakeAtMs", FIELD_NULLABLE), F_END};
 static const struct field tasks_reply[] = {R_ARRAY("tasks", REQUIRED), F_END};
+static const struct field artifacts_reply[] = {R_ARRAY("artifacts", REQUIRED), F_END};
 static const struct field branches_reply[] = {R_ARRAY("branches", REQUIRED), F_END};
 static const struct field exchanges_reply[] = {R_ARRAY("exchanges", REQUIRED), F_END};
 static const struct field card_reply[] = {R_OBJECT("card", FIELD_NULLABLE, no_params_fields),
@@ -189,6 +191,7 @@ const struct method methods_empty[] = {
     M("cron.runs", OPERATOR, READ, READ, no_params, runs_reply, no_runs_run),
     M("cron.status", OPERATOR, READ, READ, no_params, cron_reply, no_cron_run),
     M("tasks.list", OPERATOR, READ, READ, no_params, tasks_reply, no_tasks_run),
+    M("artifacts.list", OPERATOR, READ, READ, no_params, artifacts_reply, no_artifacts_run),
     M("sessions.branches.list", OPERATOR, READ, READ, no_params, branches_reply, no_branches_run),
     M("sessions.companion.state", OPERATOR, READ, READ, no_params, exchanges_reply,
       no_exchanges_run),

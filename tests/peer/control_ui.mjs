@@ -9,12 +9,10 @@ import { checkTraffic, publishedSchema } from "./kit/protocol.mjs";
 import { connect, newDevice } from "./kit/raw.mjs";
 import { Skip, TOP, jsonOf, packages } from "./kit/scenario.mjs";
 
-// Asked for, and honestly not there: the UI asks these whatever features.methods says. Of no use to a name once
-// it is advertised.
+// Asked for, and honestly not there: the UI asks these whatever features.methods says.
 const ABSENT = new Set([
     "sessions.observer.visibility", // nobody observes runs on the side
-    "themes.list", "skills.search", "plugins.catalog.browse", "artifacts.list", "tools.github.status", // its makers' own catalogues and services
-    "usage.status", "usage.cost", "sessions.usage",
+    "themes.list", "skills.search", "plugins.catalog.browse", "tools.github.status", // its makers' own catalogues and services
 ]);
 // Path, what stands there of this gateway, what must have come from it.
 const PAGES = [
@@ -33,7 +31,7 @@ const PAGES = [
     ["/debug", /main/, "diagnostics.lanes"],
     ["/systems", /./, "environments.list"],
     ["/model-providers", /echo/i, "models.list"],
-    ["/usage", /Reporting range/i, "sessions.usage"], // when it is there
+    ["/usage", /Reporting range/i, "sessions.usage"],
 ];
 
 export default async function (scenario) {
@@ -59,6 +57,7 @@ export default async function (scenario) {
     const covered = checkTraffic(scenario, publishedSchema(packages("v4")), frames);
     scenario.say(`${covered.replies.size} kinds of replies and ${covered.events.size} of events held to the schema; it has none for ${[...covered.without].join(", ")}`);
     noFailures(scenario, frames);
+    await belowABasePath(scenario, browser, root);
     await reloadsAfterAnUpdate(scenario);
 }
 
@@ -104,8 +103,7 @@ async function secondTab(scenario, ann, here, page) {
 
 async function pagesOpen(scenario, ann, page, here, frames) {
     ann.expect(/\/avatar\/main/); // Activity asks for a picture nobody told it of
-    const advertised = advertisedIn(frames);
-    for (const [where, wanted, method] of PAGES.filter((row) => advertised.has(row[2]))) {
+    for (const [where, wanted, method] of PAGES) {
         const before = frames.length;
         await page.goto(`${here}${where}`);
         const text = async () => (await page.locator("body").innerText()).replace(/\s+/g, " ");
@@ -122,10 +120,8 @@ function answered(frames, method) {
     return frames.find(({ conn, from, frame }) => from === "gateway" && frame?.type === "res" && ids.has(`${conn} ${frame.id}`))?.frame;
 }
 
-const advertisedIn = (frames) => new Set(answered(frames, "connect").payload.features.methods);
-
 function noFailures(scenario, frames) {
-    const advertised = advertisedIn(frames);
+    const advertised = new Set(answered(frames, "connect").payload.features.methods);
     const methods = new Map(frames.filter(({ from }) => from === "client").map(({ conn, frame }) => [`${conn} ${frame?.id}`, frame?.method]));
     const failed = frames.filter(({ from, frame }) => from === "gateway" && frame?.type === "res" && !frame.ok)
         .map(({ conn, frame }) => [methods.get(`${conn} ${frame.id}`), frame.error.message]).filter(([method]) => !ABSENT.has(method) || advertised.has(method));
@@ -158,6 +154,16 @@ async function signsInByLink(scenario, gateway, browser, here) {
     await composer(page).waitFor();
     await page.getByText("seven small lanterns").nth(1).waitFor();
     scenario.ok(true, "… and is remembered");
+}
+
+async function belowABasePath(scenario, browser, root) {
+    const gateway = await scenario.gateway({ config: { gateway: { controlUi: { root, basePath: "/desk" } } } });
+    const kim = await browser.person("kim");
+    const page = await kim.open(`http://127.0.0.1:${gateway.port}/desk/sessions#token=${gateway.token}`);
+    await page.getByText(/No active sessions/).waitFor();
+    scenario.ok(true, "below a base path it connects too");
+    await kim.leave();
+    await gateway.stop();
 }
 
 // A folder that is renewed while a page of it is open.

@@ -72,6 +72,7 @@ T(what_is_not_there_is_empty)
         {"cron.list", "{'jobs':[],'total':0,'hasMore':false}"},
         {"cron.runs", "{'entries':[],'total':0}"},
         {"cron.status", "{'enabled':false,'jobs':0}"},
+        {"artifacts.list", "{'artifacts':[]}"},
         {"tasks.list", "{'tasks':[]}"},
         {"talk.catalog", "{'modes':[],'speech':{'providers':[]}}"},
         {"plugins.list", "{'plugins':[],'mutationAllowed':false}"},

@@ -6,7 +6,7 @@ const port = location.port || (location.protocol === "https:" ? "443" : "80");
 
 // What the gateway's refusals mean for the person in front of the page.
 const REFUSALS = {
-    AUTH_TOKEN_MISMATCH: "That is not this gateway's token. Check it at the host: culvert config get gateway.auth.token, or ask for a sign-in link with culvert webchat.",
+    AUTH_TOKEN_MISMATCH: "That is not this gateway's token. It stands at the host in the state folder (identity/token) or in the configuration; simpler is a sign-in link: culvert webchat.",
     AUTH_TOKEN_MISSING: "This gateway asks for its token.",
     AUTH_PASSWORD_MISSING: "This gateway asks for its password.",
     AUTH_PASSWORD_MISMATCH: "That is not this gateway's password.",
