@@ -60,7 +60,7 @@ struct loop {
     uint64_t turn_began, idle_before; /* ns */
     uint32_t delays[DELAY_BUCKETS];
     int64_t delay_max_us, delay_busy_us;
-    uint64_t delay_turns;
+    uint64_t delay_turns, turns_in_all;
 };
 
 /* ---- clock ---- */
@@ -208,6 +208,11 @@ static void run_defers(struct loop *loop)
 
 /* ---- turns ---- */
 
+uint64_t loop_turns(const struct loop *loop)
+{
+    return loop->turns_in_all;
+}
+
 static void delay_count(struct loop *loop, int64_t us)
 {
     unsigned power = us > 0 ? 63u - (unsigned)__builtin_clzll((unsigned long long)us) : 0;
@@ -216,6 +221,7 @@ static void delay_count(struct loop *loop, int64_t us)
 
     loop->delays[bucket < DELAY_BUCKETS ? bucket : DELAY_BUCKETS - 1]++;
     loop->delay_turns++;
+    loop->turns_in_all++;
     loop->delay_busy_us += us;
     if (us > loop->delay_max_us)
         loop->delay_max_us = us;

@@ -39,8 +39,9 @@ void loop_stop(struct loop *loop);
 /* One turn: waits for something to happen if wait, else returns at once. True when it did anything. */
 bool loop_turn(struct loop *loop, bool wait);
 
-int64_t loop_now(const struct loop *loop);  /* monotonic ms, cached for this turn */
-int64_t loop_wall(const struct loop *loop); /* ms since the epoch, cached for this turn */
+uint64_t loop_turns(const struct loop *loop); /* so far: tells a loop that spins */
+int64_t loop_now(const struct loop *loop);    /* monotonic ms, cached for this turn */
+int64_t loop_wall(const struct loop *loop);   /* ms since the epoch, cached for this turn */
 /* LOOP_VIRTUAL: moves both clocks on and runs the timers that fall due, in order, draining posts and
  * sockets in between. */
 void loop_advance(struct loop *loop, int64_t ms);

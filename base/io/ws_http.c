@@ -17,6 +17,7 @@
 #define BODY_SLOWEST    65536u       /* bytes per second, below which a body is given up */
 #define BODY_PATIENCE_S 30
 #define LOOK_MS         200
+#define SPIN_TURNS      4000 /* of the loop between two looks: more than work makes */
 
 static size_t bodies_total; /* loop thread only */
 
@@ -97,15 +98,53 @@ static bool has_left(const struct ws_half *half)
            (ask.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
+/* While lws is told not to read it does not write either, so it is told so only when there is nothing to
+ * write. */
+static void set_deaf(struct http_exchange *x, bool deaf)
+{
+    if (x->deaf == deaf || !x->half->wsi)
+        return;
+    x->deaf = deaf;
+    lws_rx_flow_control(x->half->wsi, !deaf);
+}
+
+void ws_http_listen(struct http_exchange *x)
+{
+    set_deaf(x, false);
+}
+
+/* Bytes that lws must leave alone until the answer is out wake the loop without end. Where nothing is to be
+ * written it can be told not to look; a client that talks, and takes nothing of its answer, goes. */
+static bool talks_too_much(const struct ws_half *half)
+{
+    struct http_exchange *x = half->exchange;
+    struct pollfd ask = {.fd = half->peer.fd, .events = POLLIN};
+
+    if (!x || x->unread || x->reading || poll(&ask, 1, 0) <= 0)
+        return false;
+    if (!x->moving) {
+        bool helped_not = x->deaf && half->server->spins;
+        set_deaf(x, true);
+        return helped_not;
+    }
+    size_t before = x->looked_at;
+    x->looked_at = http_queued(x) + 1;
+    return before == x->looked_at;
+}
+
 static void on_look(void *arg)
 {
     struct ws_server *server = arg;
+    uint64_t turns = loop_turns(server->loop);
     bool again = false;
+
+    server->spins = turns - server->turns > SPIN_TURNS;
+    server->turns = turns;
 
     for (struct ws_half *half = server->halves, *next; half; half = next) {
         next = half->next;
         again |= half->exchange != NULL;
-        if (has_left(half))
+        if (has_left(half) || talks_too_much(half))
             half->left = true;
     }
     /* What hears gone() may end other exchanges, and with them halves: from the top each time. */
@@ -123,8 +162,10 @@ static void on_look(void *arg)
 
 void ws_http_look(struct ws_server *server)
 {
-    if (!timer_running(&server->look))
-        timer_start(server->loop, &server->look, LOOK_MS, 0, on_look, server);
+    if (timer_running(&server->look))
+        return;
+    server->turns = loop_turns(server->loop);
+    timer_start(server->loop, &server->look, LOOK_MS, 0, on_look, server);
 }
 
 /* The door answers instead of the owner, whose own answer will go nowhere. */

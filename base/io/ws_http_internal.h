@@ -16,12 +16,14 @@ struct http_exchange {
     bool reading;       /* the body comes in */
     bool unread;        /* a body may still come that nobody wants */
     bool head_only, old_client /* HTTP/1.0 */, close_after;
-    bool chunked; /* each part of the reply carries its length */
-    bool ended;   /* nothing more is added to the reply */
-    bool full;    /* http_write said so, drained() is due */
-    bool moving;  /* output is on its way to the client */
-    bool cut;     /* the connection is about to go */
-    int status;   /* 0: no reply yet */
+    bool chunked;     /* each part of the reply carries its length */
+    bool ended;       /* nothing more is added to the reply */
+    bool full;        /* http_write said so, drained() is due */
+    bool moving;      /* output is on its way to the client */
+    bool deaf;        /* lws is told not to read */
+    size_t looked_at; /* what was queued at the last look, and 1; 0: nothing */
+    bool cut;         /* the connection is about to go */
+    int status;       /* 0: no reply yet */
     int64_t patience_ms;
     struct buf out; /* the reply's head and parts */
     size_t out_sent;
@@ -38,4 +40,5 @@ void ws_http_out_done(struct http_exchange *x);
 
 /* ws_http.c */
 void ws_http_exchange_free(struct http_exchange *x);
-void ws_http_await(struct http_exchange *x); /* the owner's answer, for as long as it may take */
+void ws_http_listen(struct http_exchange *x); /* something is to be written */
+void ws_http_await(struct http_exchange *x);  /* the owner's answer, for as long as it may take */

@@ -92,8 +92,10 @@ void ws_http_out_done(struct http_exchange *x)
 /* Only the writable callback writes. */
 static void have_output(struct http_exchange *x)
 {
-    if (!x->moving)
+    if (!x->moving) {
         ws_half_must_move(x->half);
+        ws_http_listen(x);
+    }
     x->moving = true;
     lws_callback_on_writable(x->half->wsi);
 }
@@ -276,6 +278,7 @@ static size_t fill_batch(struct http_exchange *x, uint8_t *to, size_t room)
 static void is_idle(struct http_exchange *x)
 {
     x->moving = false;
+    x->looked_at = 0;
     timer_stop(x->half->server->loop, &x->half->deadline);
 }
 

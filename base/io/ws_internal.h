@@ -159,7 +159,9 @@ struct ws_server {
     bool accepting;
     int half_open;
     struct timer retry; /* after running out of descriptors */
-    struct timer look;  /* while answers are awaited: are their clients still there? */
+    uint64_t turns;     /* of the loop at the last look */
+    bool spins;
+    struct timer look; /* while answers are awaited: are their clients still there? */
     struct ws_half *halves;
     struct ws *open;
 };

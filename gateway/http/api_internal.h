@@ -9,5 +9,8 @@
 void api_recall(struct api_run *run);
 void api_replay_forget(struct api_run *run); /* the run is being freed */
 
+/* api_sessions.c: a request that names no session is about to make one. */
+void api_sessions_trim(struct gateway *gw);
+
 /* api_run.c */
 void api_submit(struct api_run *run);

@@ -232,6 +232,8 @@ void api_submit(struct api_run *run)
 
     if (api_stops(run))
         return;
+    if (run->target.fresh)
+        api_sessions_trim(run->gw);
     run->holds = request->choice >= CHOICE_REQUIRED;
     run->submitted = true;
     int r = turn_submit(run->gw,

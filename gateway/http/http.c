@@ -41,6 +41,7 @@ struct web_calls {
     struct web_call *first; /* the newest */
     size_t count, held;
     struct probe *probe;
+    size_t since_trim;
 };
 
 struct probe **web_probe(struct gateway *gw)
@@ -54,6 +55,11 @@ struct web_calls *web_calls_new(struct gateway *gw)
 
     calls->gw = gw;
     return calls;
+}
+
+size_t *web_since_trim(struct gateway *gw)
+{
+    return &gw->web_calls->since_trim;
 }
 
 /* Their clients are gone, their handlers too: nobody else would end them. */

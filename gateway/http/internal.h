@@ -20,6 +20,7 @@ struct probe *probe_free(struct probe *probe);
 
 /* http.c */
 struct probe **web_probe(struct gateway *gw); /* where it is kept; NULL until the first */
+size_t *web_since_trim(struct gateway *gw);   /* api_sessions.c's count */
 /* Answer with 401 in so many ms; the oldest that waits makes room. */
 void web_call_hold(struct web_call *call, int64_t ms);
 void web_call_free(struct web_call *call);
