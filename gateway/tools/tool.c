@@ -22,16 +22,6 @@ struct tools *tools_new(struct gateway *gw)
     return tools;
 }
 
-struct tools *tools_free(struct tools *tools)
-{
-    if (!tools)
-        return NULL;
-    while (tools->first)
-        tool_drop(tools->first);
-    json_free(tools->exec_learned);
-    return mem_free(tools);
-}
-
 size_t tools_running(const struct gateway *gw)
 {
     return gw->tools->count;
@@ -238,6 +228,20 @@ void tool_drop(struct tool_call *call)
     CHECK(call, TOOL_CALL_MAGIC);
     call_close(call);
     call_free(call);
+}
+
+struct tools *tools_free(struct tools *tools)
+{
+    if (!tools)
+        return NULL;
+    while (tools->first) {
+        struct tool_call *call = tools->first;
+
+        tool_cancel(call);
+        call_tell(call);
+    }
+    json_free(tools->exec_learned);
+    return mem_free(tools);
 }
 
 /* ---- the handler's side ---- */

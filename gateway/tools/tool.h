@@ -48,7 +48,7 @@ struct tool_events {
 };
 
 struct tools *tools_new(struct gateway *gw) MUSTCHECK;
-/* Drops what runs: the owners of calls (turns, HTTP exchanges) are gone already. NULL ok. */
+/* Ends what runs now: end() with -ERR_CANCELLED comes from inside. NULL ok. */
 struct tools *tools_free(struct tools *tools);
 
 /* Never NULL: refusals (unknown tool, policy, arguments that do not fit the rows) come by end(). */
