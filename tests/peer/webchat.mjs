@@ -112,6 +112,10 @@ async function signIn(scenario, site) {
 
 async function stream(scenario, site) {
     const { page, person } = await enter(site, "stream");
+    await page.evaluate(() => {
+        window.shifted = 0;
+        new PerformanceObserver((list) => list.getEntries().forEach((entry) => entry.hadRecentInput || (window.shifted += entry.value))).observe({ type: "layout-shift" });
+    });
     let asked = site.model.next("Count for me");
     await say(page, "Count for me");
     await asked.request;
@@ -144,6 +148,8 @@ async function stream(scenario, site) {
     await say(page, "And more");
     await page.locator(".note.bad").filter({ hasText: "out of words" }).waitFor();
     scenario.ok(true, "a failure is said, with its reason");
+    const shifted = await page.evaluate(() => window.shifted);
+    scenario.ok(shifted < 0.05, "nothing jumps while answers grow", shifted);
     asked = site.model.next("And more");
     await page.locator(".note.bad").getByRole("button", { name: "Try again" }).click();
     await asked.request;
@@ -448,4 +454,18 @@ async function approvals(scenario, site) {
         await card.waitFor({ state: "detached" });
     }
     await peer.close();
+
+    const asked = site.model.next("Run it for me");
+    await say(page, "Run it for me");
+    await asked.request;
+    asked.call("exec", { command: "echo out of the host" }).end();
+    const card = page.getByRole("article", { name: "Approval" }).filter({ hasText: "out of the host" });
+    await card.waitFor();
+    site.model.next("Run it for me").text("It ran.").end();
+    await card.getByRole("button", { name: "Allow once" }).click();
+    await page.locator(".tool[data-status=done]").waitFor();
+    await waitText(answers(page), "It ran.");
+    await page.locator(".tool summary").click();
+    const shown = await page.locator(".tool").innerText();
+    scenario.ok(shown.includes("Result") && shown.split("out of the host").length > 2, "an agent's command runs once it is allowed, and shows what it said", shown);
 }

@@ -11,6 +11,7 @@ export async function startSite(scenario, { args } = {}) {
     const model = await startModel(scenario);
     const config = { ...model.config };
     config.agents.defaults.maxConcurrent = 32;
+    config.tools = { exec: { mode: "ask" } };
     const gateway = await scenario.gateway({ config });
     const link = await startLink(scenario, gateway.port);
     const site = {

@@ -31,6 +31,8 @@ export function sameDay(a, b) {
     return new Date(a).toDateString() === new Date(b).toDateString();
 }
 
+export const dayOf = (at) => new Date(at).setHours(0, 0, 0, 0);
+
 export function dayName(at) {
     const now = Date.now();
     if (sameDay(at, now)) return "Today";

@@ -3,7 +3,7 @@
 // The transcript is drawn once per frame from the conversation: an entry keeps its element until its state changes.
 // It stays at the bottom while the reader is there, and where the reader is otherwise.
 import { arrange, h, icon, iconButton, replace } from "../dom.js";
-import { dayName, plural, sameDay } from "../format.js";
+import { dayName, plural } from "../format.js";
 import { titleOf, withoutMarks } from "../sessions.js";
 import { textOf } from "../conversation.js";
 import { kept } from "../storage.js";
@@ -13,7 +13,8 @@ import { Details } from "./details.js";
 import { MessageViews } from "./message.js";
 import { rename, sessionMenu } from "./session_actions.js";
 
-const NEAR_BOTTOM = 64, NEAR_TOP = 400;
+const NEAR_BOTTOM = 64, NEAR_TOP = 400; // pixels
+const NEAR_COUNT = 6; // messages that are laid out wherever the reader is
 const WIDE = matchMedia("(min-width: 100rem)");
 
 export class Chat {
@@ -199,11 +200,14 @@ export class Chat {
         const list = this.#views.list(conversation);
         if (!list.length) return [this.#empty()];
         const wanted = [];
-        let at = null;
-        for (const { element, at: when } of list) {
-            if (when && (!at || !sameDay(at, when))) {
-                at = when;
-                wanted.push(this.#day(dayName(when)));
+        let today = null;
+        for (const [i, { element, day }] of list.entries()) {
+            // By class, not by :nth-last-child and :has, which would look at all of them whenever one is added.
+            element.classList.toggle("near", i >= list.length - NEAR_COUNT);
+            element.classList.toggle("goes-on", Boolean(list[i + 1]?.element.classList.contains("follows")));
+            if (day && day !== today) {
+                today = day;
+                wanted.push(this.#day(dayName(day)));
             }
             wanted.push(element);
         }
@@ -249,8 +253,11 @@ export class Chat {
         if (scrollTop < NEAR_TOP && this.#conversation.hasMore) this.#conversation.loadOlder();
     }
 
-    #toBottom(smooth = false) {
-        this.#scroll.scrollTo({ top: this.#scroll.scrollHeight, behavior: smooth ? "smooth" : "instant" });
+    // A long way is jumped: gliding over it would lay out everything between.
+    #toBottom(glide = false) {
+        const { scrollTop, scrollHeight, clientHeight } = this.#scroll;
+        const near = scrollHeight - scrollTop < 4 * clientHeight;
+        this.#scroll.scrollTo({ top: scrollHeight, behavior: glide && near ? "smooth" : "instant" });
         this.#atBottom = true;
         this.#latest.hidden = true;
     }

@@ -9,6 +9,7 @@ import { ACCEPTED, Tray } from "./attachments.js";
 
 const DRAFT = "culvert.draft.", DRAFT_MS = 300;
 const COMMANDS_SHOWN = 8;
+const GROWS_ITSELF = CSS.supports("field-sizing", "content");
 const LEVELS = [["off", "No thinking"], ["minimal", "Minimal"], ["low", "Low"], ["medium", "Medium"], ["high", "High"], ["xhigh", "Very high"]];
 
 export class Composer {
@@ -169,7 +170,9 @@ export class Composer {
         tab.set(key, this.text || null);
     }
 
+    // Where CSS does not do it.
     #grow() {
+        if (GROWS_ITSELF) return;
         this.#input.style.blockSize = "auto";
         this.#input.style.blockSize = `${this.#input.scrollHeight + 2}px`;
     }

@@ -4,7 +4,7 @@
 // A tool's result is a message of its own in the transcript; here it belongs to the call. Messages of one answer
 // follow each other without a head of their own.
 import { h, icon, iconButton, replace } from "../dom.js";
-import { time } from "../format.js";
+import { dayOf, time } from "../format.js";
 import { MarkdownView } from "../markdown.js";
 import { copyText } from "../clipboard.js";
 import { textOf } from "../conversation.js";
@@ -13,7 +13,7 @@ import { imageOf } from "./attachments.js";
 
 export class MessageViews {
     #actions;
-    #known = new Map(); // id → {element, state, at}
+    #known = new Map(); // id → {element, state, day}
     #runs = new Map(); // runId → RunView
     #tools = new ToolViews();
 
@@ -21,7 +21,7 @@ export class MessageViews {
         this.#actions = actions;
     }
 
-    // [{element, at}] in order.
+    // [{element, day}] in order; day 0: none of its own.
     list(conversation) {
         const { messages, notices, pending, runs } = conversation;
         const results = resultsOf(messages), shown = [];
@@ -29,7 +29,7 @@ export class MessageViews {
         const show = (id, state, at, make) => {
             seen.add(id);
             let known = this.#known.get(id);
-            if (!known || known.state !== state) this.#known.set(id, (known = { element: make(), state, at }));
+            if (!known || known.state !== state) this.#known.set(id, (known = { element: make(), state, day: at ? dayOf(at) : 0 }));
             shown.push(known);
         };
         let before = null;
@@ -139,7 +139,7 @@ export class MessageViews {
             const waits = !run.started && isWaiting(runId, conversation);
             if (!waits) {
                 view.update(run, stored, before?.role === "assistant" && before.runId === runId);
-                shown.push({ element: view.element, at: 0 });
+                shown.push({ element: view.element, day: 0 });
             }
         }
         for (const runId of this.#runs.keys()) if (!conversation.runs.has(runId)) this.#runs.delete(runId);

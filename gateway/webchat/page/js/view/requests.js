@@ -51,7 +51,7 @@ export class Requests {
                 h("h3", null, request.agentId ? `Agent ${request.agentId} asks to run` : "An agent asks to run", " ", h("span", { class: "left badge warn" })),
                 h("pre", { tabindex: 0, role: "group", "aria-label": "Command" }, h("code", null, request.command ?? "")),
                 h("p", { class: "hint" }, [request.cwd && `in ${request.cwd}`, request.host && `on ${request.host}`, request.warningText].filter(Boolean).join(" · "),
-                    row && h("a", { href: `#/chat/${encodeURIComponent(row.key)}` }, titleOf(row)))),
+                    row && [" · in ", h("a", { href: `#/chat/${encodeURIComponent(row.key)}` }, titleOf(row))])),
             h("div", { class: "buttons" },
                 h("button", { type: "button", class: "button main", on: { click: () => decide("allow-once", card) } }, "Allow once"),
                 allowsAlways(request) && h("button", { type: "button", class: "button", on: { click: () => decide("allow-always", card) } }, "Always"),
