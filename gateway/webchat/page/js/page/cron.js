@@ -9,7 +9,7 @@ export class Cron extends Page {
     constructor(app, shell) {
         super(app, shell, {
             title: "Cron",
-            lede: "Jobs that run by the clock. Add one with culvert cron add.",
+            lede: "Jobs that run by the clock.",
             events: ["event:cron"],
             read: () => app.connection.request("cron.list", { includeDisabled: true }),
             draw: ({ jobs }) => jobs.length ? table("Cron jobs", [
@@ -18,7 +18,7 @@ export class Cron extends Page {
                 ["Next", ({ enabled, state = {} }) => (enabled ? time(state.nextRunAtMs) : badge("off"))],
                 ["Last", ({ state = {} }) => [time(state.lastRunAtMs), " ", state.lastStatus && badge(state.lastStatus, { ok: "good", error: "bad" }[state.lastStatus]), state.lastError && h("div", { class: "bad-text" }, state.lastError)]],
                 ["", (job) => this.#buttons(app, job), { kind: "acts" }],
-            ], jobs) : empty("cron", "No jobs", "An agent can make one, or: culvert cron add"),
+            ], jobs) : empty("cron", "No jobs", "A job appears here when an agent or a client makes one."),
         });
     }
 

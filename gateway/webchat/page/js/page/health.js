@@ -38,6 +38,15 @@ export class Health extends Page {
 const words = (name) => name.replace(/([A-Z])/g, " $1").replace(/^./, (letter) => letter.toUpperCase());
 
 function plain(object) {
-    return facts(Object.entries(object).map(([name, value]) => [words(name), typeof value === "number" && /bytes/i.test(name) ? bytes(value)
-        : typeof value === "number" && /Ms$/.test(name) ? duration(value) : typeof value === "object" ? code(JSON.stringify(value)) : String(value)]));
+    return facts(Object.entries(object).map(([name, value]) => [words(name.replace(/Ms$/, "")), valueOf(name, value)]));
+}
+
+function valueOf(name, value) {
+    if (typeof value === "boolean") return value ? "yes" : "no";
+    if (Array.isArray(value)) return value.length ? value.map(String).join(", ") : "none";
+    if (typeof value === "object" && value) return code(JSON.stringify(value));
+    if (typeof value !== "number") return String(value);
+    if (/bytes/i.test(name)) return bytes(value);
+    if (/Ms$/.test(name)) return duration(value);
+    return Number.isInteger(value) ? count(value) : String(Number(value.toPrecision(3)));
 }

@@ -5,7 +5,7 @@ import { duration, time } from "../format.js";
 import { toast } from "../toast.js";
 import { titleOf } from "../sessions.js";
 
-const FIRST = 2;
+const NARROW = matchMedia("(max-width: 40rem)");
 
 export class Requests {
     element = h("section", { class: "requests", "aria-label": "Waiting for your decision", hidden: true });
@@ -19,6 +19,7 @@ export class Requests {
         this.#app = app;
         app.on("approvals", (fresh) => this.#render(fresh && `An agent asks for approval: ${fresh.request?.command ?? ""}`));
         app.on("pairing", (fresh) => this.#render(fresh && `${deviceName(fresh)} asks to be let in.`));
+        NARROW.addEventListener("change", () => this.#render());
         setInterval(() => this.#tick(), 1000);
         this.#render();
     }
@@ -28,11 +29,11 @@ export class Requests {
         const wanted = [];
         if (connection.may("approvals") && connection.has("exec.approval.resolve")) for (const one of approvals.values()) wanted.push(this.#card(`a ${one.id}`, () => this.#approval(one)));
         if (connection.may("pairing")) for (const one of pairing.values()) wanted.push(this.#card(`p ${one.requestId}`, () => this.#device(one)));
-        const hidden = wanted.length - FIRST;
+        const first = NARROW.matches ? 1 : 2, hidden = wanted.length - first;
         this.element.hidden = wanted.length === 0;
         this.#more.setAttribute("aria-expanded", String(this.#all));
         this.#more.textContent = this.#all ? "Show fewer" : `${hidden} more wait for a decision`;
-        arrange(this.element, [this.#said, ...(this.#all ? wanted : wanted.slice(0, FIRST)), ...(hidden > 0 ? [this.#more] : [])]);
+        arrange(this.element, [this.#said, ...(this.#all ? wanted : wanted.slice(0, first)), ...(hidden > 0 ? [this.#more] : [])]);
         for (const [id, card] of this.#cards) if (!wanted.includes(card)) this.#cards.delete(id);
         if (said) this.#said.textContent = said;
     }
