@@ -51,11 +51,15 @@ static void write_message(struct json_writer *w, const struct walk_step *step, b
     static const char *const roles[] = {
         [WALK_USER] = "user", [WALK_ASSISTANT] = "assistant", [WALK_RESULT] = "tool"};
 
+    bool shown = step->role != WALK_ASSISTANT && content_count(step->content, "image") > 0;
+
     walk_result_text(step, text);
+    if (shown && !images)
+        buf_add_str(text, "\n" UNSEEN_IMAGE);
     jw_object(w);
     jw_kstr(w, "role", roles[step->role]);
     jw_kstr(w, "content", text->data != NULL ? text->data : "");
-    if (images && step->role != WALK_ASSISTANT && content_count(step->content, "image") > 0)
+    if (shown && images)
         write_images(w, step->content);
     if (step->role == WALK_RESULT)
         jw_kstr(w, "tool_name", json_string(json_get(step->call, "name"), ""));

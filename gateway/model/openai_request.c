@@ -1,12 +1,22 @@
 /* A Chat Completions request from our transcript: system prompt, then each message in the shape the
- * API knows. Thinking is left out; tool calls and their results keep their ids. providers.md 8.2,
- * protocol.md 6.6. */
+ * API knows. Thinking is left out; tool calls and their results keep their ids. Results are text alone, so
+ * the images of a round of results follow it in a message of the user's. providers.md 8.2, protocol.md
+ * 6.6. */
 #include "gateway/model/openai_parts.h"
 
 #include "base/mem.h"
 #include "gateway/model/walk.h"
 
 #include <string.h>
+
+/* What the writing of messages carries along. */
+struct writer {
+    struct json_writer *json;
+    bool images; /* the model takes them */
+    struct buf text;
+    struct buf held; /* images of results, as parts of the message to come */
+    struct json_writer held_json;
+};
 
 static void write_text_part(struct json_writer *w, const char *text)
 {
@@ -38,12 +48,14 @@ static void write_image_part(struct json_writer *w, const struct json *part)
     jw_object_end(w);
 }
 
-static void write_user(struct json_writer *w, const struct json *content, bool images,
-                       struct buf *text)
+static void write_user(struct writer *writer, const struct json *content)
 {
+    struct json_writer *w = writer->json;
+    size_t images = content_count(content, "image");
+
     jw_object(w);
     jw_kstr(w, "role", "user");
-    if (images && content_count(content, "image") > 0) {
+    if (writer->images && images > 0) {
         jw_karray(w, "content");
         json_each (part, content) {
             if (part_is(part, "text"))
@@ -53,8 +65,10 @@ static void write_user(struct json_writer *w, const struct json *content, bool i
         }
         jw_array_end(w);
     } else {
-        content_text_of(content, text);
-        jw_kstr(w, "content", text->data != NULL ? text->data : "");
+        content_text_of(content, &writer->text);
+        if (images > 0)
+            buf_add_str(&writer->text, "\n" UNSEEN_IMAGE);
+        jw_kstr(w, "content", writer->text.data != NULL ? writer->text.data : "");
     }
     jw_object_end(w);
 }
@@ -80,53 +94,92 @@ static void write_tool_calls(struct json_writer *w, const struct json *content)
     jw_array_end(w);
 }
 
-static void write_assistant(struct json_writer *w, const struct json *content, struct buf *text)
+static void write_assistant(struct writer *writer, const struct json *content)
 {
-    bool tools = content_count(content, "toolCall") > 0;
+    struct json_writer *w = writer->json;
 
-    content_text_of(content, text);
+    content_text_of(content, &writer->text);
     jw_object(w);
     jw_kstr(w, "role", "assistant");
-    if (text->length > 0)
-        jw_kstr(w, "content", text->data);
-    if (tools)
+    if (writer->text.length > 0)
+        jw_kstr(w, "content", writer->text.data);
+    if (content_count(content, "toolCall") > 0)
         write_tool_calls(w, content);
     jw_object_end(w);
 }
 
-static void write_tool_result(struct json_writer *w, const struct walk_step *step, struct buf *text)
+static void hold_images(struct writer *writer, const struct walk_step *step)
 {
-    walk_result_text(step, text);
+    json_each (part, json_kind(step->content) == JSON_ARRAY ? step->content : NULL) {
+        if (!part_is(part, "image"))
+            continue;
+        if (writer->held.length == 0) {
+            jw_init(&writer->held_json, &writer->held);
+            jw_array(&writer->held_json);
+            write_text_part(&writer->held_json, "(images of the results above)");
+        }
+        write_image_part(&writer->held_json, part);
+    }
+}
+
+static void write_held_images(struct writer *writer)
+{
+    if (writer->held.length == 0)
+        return;
+    jw_array_end(&writer->held_json);
+    jw_object(writer->json);
+    jw_kstr(writer->json, "role", "user");
+    jw_kraw(writer->json, "content", writer->held.data);
+    jw_object_end(writer->json);
+    buf_clear(&writer->held);
+}
+
+static void write_tool_result(struct writer *writer, const struct walk_step *step)
+{
+    struct json_writer *w = writer->json;
+
+    walk_result_text(step, &writer->text);
+    if (writer->images)
+        hold_images(writer, step);
+    else if (content_count(step->content, "image") > 0)
+        buf_add_str(&writer->text, "\n" UNSEEN_IMAGE);
     jw_object(w);
     jw_kstr(w, "role", "tool");
     jw_kstr(w, "tool_call_id", json_string(json_get(step->call, "id"), ""));
-    jw_kstr(w, "content", text->data != NULL ? text->data : "");
+    jw_kstr(w, "content", writer->text.data != NULL ? writer->text.data : "");
     jw_object_end(w);
 }
 
-static void write_messages(struct json_writer *w, const struct model_request *request, bool images,
-                           struct buf *text)
+static void write_system(struct json_writer *w, const char *system)
+{
+    if (system == NULL || *system == '\0')
+        return;
+    jw_object(w);
+    jw_kstr(w, "role", "system");
+    jw_kstr(w, "content", system);
+    jw_object_end(w);
+}
+
+static void write_messages(struct writer *writer, const struct model_request *request)
 {
     struct walk walk;
     struct walk_step step;
 
-    jw_karray(w, "messages");
-    if (request->system != NULL && *request->system != '\0') {
-        jw_object(w);
-        jw_kstr(w, "role", "system");
-        jw_kstr(w, "content", request->system);
-        jw_object_end(w);
-    }
+    jw_karray(writer->json, "messages");
+    write_system(writer->json, request->system);
     walk_init(&walk, request->messages);
     while (walk_next(&walk, &step)) {
+        if (step.role != WALK_RESULT)
+            write_held_images(writer);
         if (step.role == WALK_USER)
-            write_user(w, step.content, images, text);
+            write_user(writer, step.content);
         else if (step.role == WALK_ASSISTANT)
-            write_assistant(w, step.content, text);
+            write_assistant(writer, step.content);
         else
-            write_tool_result(w, &step, text);
+            write_tool_result(writer, &step);
     }
-    jw_array_end(w);
+    write_held_images(writer);
+    jw_array_end(writer->json);
 }
 
 static void write_tools(struct json_writer *w, const struct json *tools)
@@ -170,14 +223,15 @@ void openai_write_request(struct buf *out, const struct model_provider *provider
                           const struct model_request *request)
 {
     int64_t max_tokens = catalog_max_tokens(provider, request->model, request->max_tokens);
-    CLEAN(buf_done) struct buf text;
     struct json_writer w;
+    struct writer writer = {.json = &w, .images = catalog_facts(provider, request->model).images};
 
-    buf_init(&text, out->max);
+    buf_init(&writer.text, out->max);
+    buf_init(&writer.held, out->max);
     jw_init(&w, out);
     jw_object(&w);
     jw_kstr(&w, "model", request->model);
-    write_messages(&w, request, catalog_facts(provider, request->model).images, &text);
+    write_messages(&writer, request);
     write_tools(&w, request->tools);
     jw_kstr(&w, "reasoning_effort", openai_effort(provider, request));
     jw_kbool(&w, "stream", true);
@@ -189,7 +243,9 @@ void openai_write_request(struct buf *out, const struct model_provider *provider
     if (max_tokens > 0)
         jw_kint(&w, max_tokens_name(provider), max_tokens);
     jw_object_end(&w);
-    out->bad |= text.bad;
+    out->bad |= writer.text.bad || writer.held.bad;
+    buf_done(&writer.text);
+    buf_done(&writer.held);
 }
 
 void openai_read_usage(const struct json *usage, const struct openai_usage_names *names,

@@ -70,7 +70,24 @@ T(images_only_where_the_model_takes_them)
         "{'messages':[{'role':'user','content':[{'type':'text','text':'see'},{'type':'image_url',"
         "'image_url':{'url':'data:image/jpeg;base64,QUJD'}}]}]}");
     entry.facts.images = false;
-    expect(&p, message, "{'messages':[{'role':'user','content':'see'}]}");
+    expect(
+        &p, message,
+        "{'messages':[{'role':'user','content':'see\\n(an image, which this model cannot see)'}]}");
+}
+
+/* A result is text alone in this API; what it showed comes behind the whole round. */
+T(images_of_results)
+{
+    expect(&(struct model_provider){.id = text_id, .base_url = text_url},
+           "[{\"role\":\"assistant\",\"content\":[{\"type\":\"toolCall\",\"id\":\"1\",\"name\":"
+           "\"f\"},{\"type\":\"toolCall\",\"id\":\"2\",\"name\":\"f\"}]},"
+           "{\"role\":\"toolResult\",\"toolCallId\":\"1\",\"content\":[{\"type\":\"image\","
+           "\"data\":\"QUJD\"}]},"
+           "{\"role\":\"toolResult\",\"toolCallId\":\"2\",\"content\":[{\"type\":\"text\","
+           "\"text\":\"b\"}]},{\"role\":\"user\",\"content\":\"so?\"}]",
+           "{'messages':[{'role':'assistant'},{'role':'tool','tool_call_id':'1','content':''},"
+           "{'role':'tool','tool_call_id':'2','content':'b'},{'role':'user','content':[{'type':"
+           "'text'},{'type':'image_url'}]},{'role':'user','content':'so?'}]}");
 }
 
 T(longest_answer)
