@@ -97,10 +97,11 @@ static bool holds_value(const struct conn *conn, const struct parcel *parcel)
 static void send_held(struct conn *conn, struct held **at)
 {
     CLEAN(parcel_unref) struct parcel *parcel = parcel_ref((*at)->parcel);
-    int v = version_index(conn);
+    struct bytes *tail = parcel_replace(conn->gw, parcel, version_index(conn));
 
     held_drop(conn, at);
-    send_numbered(conn, parcel->replace_tail[v] ? parcel->replace_tail[v] : parcel->tail[v]);
+    if (tail)
+        send_numbered(conn, tail);
 }
 
 /* What was held back of a run is told before what must not be held back: its end stays its last word. */

@@ -90,7 +90,23 @@ struct parcel *parcel_new(struct gateway *gw, const struct event *event)
     make_tails(gw, event->id, event->payload, event->payload_v3, parcel->tail);
     if (event->replace)
         make_tails(gw, event->id, event->replace, event->replace_v3, parcel->replace_tail);
+    parcel->late = event->late;
+    if (parcel->late)
+        parcel->late->refs++;
     return parcel;
+}
+
+struct bytes *parcel_replace(struct gateway *gw, struct parcel *parcel, int v)
+{
+    if (!parcel->late)
+        return parcel->replace_tail[v] ? parcel->replace_tail[v] : parcel->tail[v];
+    if (!parcel->replace_tail[v]) {
+        CLEAN(bytes_unref) struct bytes *payload = parcel->late->make(parcel->late, v == 0);
+
+        if (payload)
+            parcel->replace_tail[v] = make_tail(gw, parcel->id, payload);
+    }
+    return parcel->replace_tail[v];
 }
 
 struct parcel *parcel_ref(struct parcel *parcel)
@@ -107,6 +123,8 @@ struct parcel *parcel_unref(struct parcel *parcel)
         bytes_unref(parcel->tail[v]);
         bytes_unref(parcel->replace_tail[v]);
     }
+    if (parcel->late && --parcel->late->refs == 0)
+        parcel->late->free(parcel->late);
     mem_free(parcel->session_key);
     mem_free(parcel->run_id);
     return mem_free(parcel);

@@ -17,6 +17,15 @@ enum event_id {
     EVENT_COUNT
 };
 
+/* The full-text form of a delta, made only when a connection that missed one needs it. Embedded by its maker,
+ * counted; free is called with the last reference. */
+struct event_late {
+    uint32_t refs;
+    /* One reference, the caller's. NULL: it is over, what comes next says it all; nothing is told. */
+    struct bytes *(*make)(struct event_late *late, bool v3);
+    void (*free)(struct event_late *late);
+};
+
 struct event {
     enum event_id id;
     const char *session_key;  /* lane and subscription filter; NULL: none */
@@ -24,10 +33,11 @@ struct event {
     struct bytes *payload;    /* JSON for v4 clients (and v3 unless given); referenced */
     struct bytes *payload_v3; /* NULL: same */
     struct bytes *replace,
-        *replace_v3; /* chat delta: the full-text form used after a merge or drop */
-    conn_id only;    /* deliver to this one alone; zero: everyone entitled */
-    bool tool;       /* an `agent` tool stream: of v4 clients only those with cap tool-events */
-    bool v4_only;    /* v3 clients do not hear it */
+        *replace_v3;         /* chat delta: the full-text form used after a merge or drop */
+    struct event_late *late; /* the same, made when needed; referenced; NULL: none */
+    conn_id only;            /* deliver to this one alone; zero: everyone entitled */
+    bool tool;    /* an `agent` tool stream: of v4 clients only those with cap tool-events */
+    bool v4_only; /* v3 clients do not hear it */
 };
 
 /* Past this many queued bytes a connection is slow: MERGE events wait as its newest value, DROP events

@@ -26,9 +26,12 @@ struct parcel {
     bool tool, v4_only;
     char *session_key, *run_id;    /* owned, NULL when none */
     struct bytes *tail[2];         /* [0] v3, [1] v4 (may be the same) */
-    struct bytes *replace_tail[2]; /* the full-text form, NULL when there is none */
+    struct bytes *replace_tail[2]; /* the full-text form, NULL when there is none (yet) */
+    struct event_late *late;       /* makes it; NULL: it was given, or there is none */
 };
 struct parcel *parcel_new(struct gateway *gw, const struct event *event) MUSTCHECK;
+/* What a connection that missed a delta is told, borrowed; NULL: nothing. */
+struct bytes *parcel_replace(struct gateway *gw, struct parcel *parcel, int v);
 struct parcel *parcel_ref(struct parcel *parcel);
 struct parcel *parcel_unref(struct parcel *parcel);
 DEFINE_CLEAN(struct parcel *, parcel_unref)

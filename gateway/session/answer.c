@@ -12,18 +12,31 @@
 
 /* ---- deltas ---- */
 
+/* Is a delta told with all the text so far? While that is short, and past it each time it has grown by a
+ * quarter: v3 clients know nothing else, and who opens the page in the middle sees it all. So what is told
+ * of an answer is a multiple of its length, however many deltas it takes. */
+static bool answer_whole(const struct buf *text, size_t *told)
+{
+    if (text->length > TURN_WHOLE_MAX && text->length < *told + *told / 4)
+        return false;
+    *told = text->length;
+    return true;
+}
+
 /* What was said and not told yet: thoughts first, then words. */
 static void answer_tell(struct turn *turn)
 {
     timer_stop(turn->gw->loop, &turn->delta);
     if (turn->thought.length > turn->thought_sent) {
-        stream_thinking(turn);
+        stream_thinking(turn, answer_whole(&turn->thought, &turn->thought_whole));
         turn->thought_sent = turn->thought.length;
         turn->delta_at = loop_now(turn->gw->loop);
     }
     if (turn->text.length > turn->sent) {
-        stream_assistant(turn);
-        stream_chat_delta(turn);
+        bool whole = answer_whole(&turn->text, &turn->whole);
+
+        stream_assistant(turn, whole);
+        stream_chat_delta(turn, whole);
         turn->sent = turn->text.length;
         turn->anew = false;
         turn->delta_at = loop_now(turn->gw->loop);
@@ -116,7 +129,8 @@ static void answer_on_message(void *arg, const struct agent_message *message)
     turn->anew = turn->anew || turn->text.length > 0;
     buf_clear(&turn->text);
     buf_clear(&turn->thought);
-    turn->sent = turn->thought_sent = 0;
+    turn->sent = turn->thought_sent = turn->whole = turn->thought_whole = 0;
+    turn->message_number++;
 }
 
 /* ---- its end ---- */

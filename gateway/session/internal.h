@@ -48,8 +48,10 @@ struct turn {
     int64_t timeout_ms;
     struct timer timeout;
 
-    struct buf text, thought;  /* of the message that is being written */
-    size_t sent, thought_sent; /* bytes of them that deltas have carried */
+    struct buf text, thought;    /* of the message that is being written */
+    size_t sent, thought_sent;   /* bytes of them that deltas have carried */
+    size_t whole, thought_whole; /* how long they were when they were last told whole */
+    int64_t message_number;      /* of the run, the one being written */
     bool anew;        /* a message before this one ended: its first delta replaces what is shown */
     int64_t delta_at; /* loop_now() of the last delta; INT64_MIN: none */
     struct timer delta;
@@ -146,8 +148,10 @@ bool lane_stop_hold(struct lane *lane, const char *reason);
 
 /* stream_agent.c: the `agent` events; each counts the turn's seq as protocol.md 6.3 says. */
 void stream_started(struct turn *turn, struct store_batch *batch);
-void stream_assistant(struct turn *turn); /* text from sent on */
-void stream_thinking(struct turn *turn);  /* thought from thought_sent on; v4 clients only */
+/* Text from sent on, thought from thought_sent on (v4 clients only); whole: with all of it so far. What is not
+ * whole is for v4 clients, who take increments. */
+void stream_assistant(struct turn *turn, bool whole);
+void stream_thinking(struct turn *turn, bool whole);
 void stream_other(struct turn *turn, const char *stream, const char *data);
 void stream_lifecycle_ended(struct turn *turn, struct store_batch *batch); /* NULL: not stored */
 
@@ -156,7 +160,14 @@ void stream_lifecycle_ended(struct turn *turn, struct store_batch *batch); /* NU
 struct bytes *stream_take(struct buf *b) MUSTCHECK;
 /* Is a second copy needed: another key, and somebody who would hear it. */
 bool stream_two_keys(const struct turn *turn);
-void stream_chat_delta(struct turn *turn);
+void stream_chat_delta(struct turn *turn, bool whole);
+/* All of a text so far, for who missed a delta of it: of the chat events, of the agent's streams. */
+enum stream_text { STREAM_CHAT = 1, STREAM_ANSWER, STREAM_THOUGHT };
+struct event_late *stream_late(struct turn *turn, enum stream_text what) MUSTCHECK;
+void stream_late_unref(struct event_late *late);
+struct bytes *stream_chat_whole(struct turn *turn, const struct buf *text, bool v3);
+struct bytes *stream_text_whole(struct turn *turn, enum stream_text what, const struct buf *text,
+                                bool v3);
 void stream_ended(struct turn *turn, struct store_batch *batch);
 /* The chat event alone; batch NULL: outside the log. */
 void stream_chat_ended(struct turn *turn, struct store_batch *batch);

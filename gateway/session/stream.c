@@ -103,35 +103,103 @@ static void chat_emit(struct turn *turn, struct store_batch *batch, const struct
         event_emit(turn->gw, &out);
 }
 
-void stream_chat_delta(struct turn *turn)
+/* ---- deltas ---- */
+
+/* Which text, up to where: what a connection that missed a delta is told, as long as that message is still
+ * being written. Afterwards its end, or the next message, says it all. */
+struct late {
+    struct event_late event;
+    struct gateway *gw;
+    char *run_id;
+    enum stream_text what;
+    int64_t message_number, seq;
+    size_t length;
+};
+
+static struct bytes *late_make(struct event_late *event, bool v3)
+{
+    struct late *late = CONTAINER(event, struct late, event);
+    struct turn *turn = turn_find(late->gw, late->run_id);
+    struct buf text;
+    int64_t seq;
+    struct bytes *bytes;
+
+    if (!turn || turn->message_number != late->message_number)
+        return NULL;
+    text = late->what == STREAM_THOUGHT ? turn->thought : turn->text;
+    if (text.length < late->length)
+        return NULL;
+    text.length = late->length;
+    seq = turn->seq;
+    turn->seq = late->seq;
+    bytes = late->what == STREAM_CHAT ? stream_chat_whole(turn, &text, v3)
+                                      : stream_text_whole(turn, late->what, &text, v3);
+    turn->seq = seq;
+    return bytes;
+}
+
+static void late_free(struct event_late *event)
+{
+    struct late *late = CONTAINER(event, struct late, event);
+
+    mem_free(late->run_id);
+    mem_free(late);
+}
+
+struct event_late *stream_late(struct turn *turn, enum stream_text what)
+{
+    struct late *late = NEW(struct late);
+
+    late->event = (struct event_late){.refs = 1, .make = late_make, .free = late_free};
+    late->gw = turn->gw;
+    late->run_id = mem_string(turn->run_id);
+    late->what = what;
+    late->message_number = turn->message_number;
+    late->seq = turn->seq;
+    late->length = what == STREAM_THOUGHT ? turn->thought.length : turn->text.length;
+    return &late->event;
+}
+
+void stream_late_unref(struct event_late *late)
+{
+    if (--late->refs == 0)
+        late->free(late);
+}
+
+struct bytes *stream_chat_whole(struct turn *turn, const struct buf *text, bool v3)
+{
+    return chat_bytes(turn, v3 ? turn->caller_key : turn->session_key,
+                      &(struct chat_event){.state = "delta",
+                                           .text = text->data,
+                                           .text_length = text->length,
+                                           .delta = text->data,
+                                           .delta_length = text->length,
+                                           .replace = true});
+}
+
+void stream_chat_delta(struct turn *turn, bool whole)
 {
     struct chat_event event = {
         .state = "delta",
-        .text = turn->text.data,
+        .text = whole ? turn->text.data : NULL,
         .text_length = turn->text.length,
         .delta = turn->text.data + turn->sent,
         .delta_length = turn->text.length - turn->sent,
         .replace = turn->anew,
     };
-    struct chat_event whole = event;
-    bool two = stream_two_keys(turn);
-
-    whole.delta = turn->text.data;
-    whole.delta_length = turn->text.length;
-    whole.replace = true;
-
+    bool two = whole && stream_two_keys(turn);
+    struct event_late *late = stream_late(turn, STREAM_CHAT);
     CLEAN(bytes_unref) struct bytes *payload = chat_bytes(turn, turn->session_key, &event);
     CLEAN(bytes_unref) struct bytes *v3 = two ? chat_bytes(turn, turn->caller_key, &event) : NULL;
-    CLEAN(bytes_unref) struct bytes *replace = chat_bytes(turn, turn->session_key, &whole);
-    CLEAN(bytes_unref)
-    struct bytes *replace_v3 = two ? chat_bytes(turn, turn->caller_key, &whole) : NULL;
+
     event_emit(turn->gw, &(struct event){.id = EVENT_chat_delta,
                                          .session_key = turn->session_key,
                                          .run_id = turn->run_id,
                                          .payload = payload,
                                          .payload_v3 = v3,
-                                         .replace = replace,
-                                         .replace_v3 = replace_v3});
+                                         .late = late,
+                                         .v4_only = !whole});
+    stream_late_unref(late);
 }
 
 void stream_chat_ended(struct turn *turn, struct store_batch *batch)

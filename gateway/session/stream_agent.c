@@ -12,8 +12,8 @@
 struct agent_event {
     enum event_id id;
     const char *stream, *data;
-    const char *data_v3; /* what v3 clients hear instead; NULL: the same */
-    const char *whole;   /* the full-text form for who missed something; NULL: none */
+    const char *data_v3;   /* what v3 clients hear instead; NULL: the same */
+    enum stream_text text; /* a delta of it: who misses one is told the whole; 0: none */
     bool tool, v4_only;
 };
 
@@ -51,17 +51,14 @@ static void agent_emit(struct turn *turn, struct store_batch *batch, const struc
     CLEAN(bytes_unref)
     struct bytes *v3 =
         two ? agent_bytes(turn, v3_key, e->stream, e->data_v3 ? e->data_v3 : e->data) : NULL;
-    CLEAN(bytes_unref) struct bytes *whole = agent_bytes(turn, v4_key, e->stream, e->whole);
-    CLEAN(bytes_unref)
-    struct bytes *whole_v3 = two ? agent_bytes(turn, v3_key, e->stream, e->whole) : NULL;
+    struct event_late *late = e->text ? stream_late(turn, e->text) : NULL;
     struct event event = {
         .id = e->id,
         .session_key = turn->session_key,
         .run_id = turn->run_id,
         .payload = payload,
         .payload_v3 = v3,
-        .replace = whole,
-        .replace_v3 = whole_v3,
+        .late = late,
         .tool = e->tool,
         .v4_only = e->v4_only,
     };
@@ -70,6 +67,8 @@ static void agent_emit(struct turn *turn, struct store_batch *batch, const struc
         event_emit_in(turn->gw, batch, &event);
     else
         event_emit(turn->gw, &event);
+    if (late)
+        stream_late_unref(late);
 }
 
 /* ---- lifecycle ---- */
@@ -118,8 +117,8 @@ void stream_lifecycle_ended(struct turn *turn, struct store_batch *batch)
 
 /* ---- text ---- */
 
-/* {text: all of it, delta, replace?} */
-static char *text_data(const struct buf *text, size_t from, bool replace)
+/* {text?: all of it, delta, replace?} */
+static char *text_data(const struct buf *text, size_t from, bool whole, bool replace)
 {
     struct json_writer w;
     struct buf b;
@@ -128,8 +127,10 @@ static char *text_data(const struct buf *text, size_t from, bool replace)
     buf_init(&b, STREAM_MAX);
     jw_init(&w, &b);
     jw_object(&w);
-    jw_key(&w, "text");
-    jw_strn(&w, text->data, text->length);
+    if (whole) {
+        jw_key(&w, "text");
+        jw_strn(&w, text->data, text->length);
+    }
     jw_key(&w, "delta");
     jw_strn(&w, text->data + from, text->length - from);
     if (replace)
@@ -140,26 +141,40 @@ static char *text_data(const struct buf *text, size_t from, bool replace)
     return data;
 }
 
-void stream_assistant(struct turn *turn)
+static const char *text_stream(enum stream_text what)
 {
-    CLEAN(mem_free) char *data = text_data(&turn->text, turn->sent, turn->anew);
-    CLEAN(mem_free) char *whole = text_data(&turn->text, 0, true);
-
-    agent_emit(turn, NULL,
-               &(struct agent_event){
-                   .id = EVENT_agent_delta, .stream = "assistant", .data = data, .whole = whole});
+    return what == STREAM_THOUGHT ? "thinking" : "assistant";
 }
 
-void stream_thinking(struct turn *turn)
+struct bytes *stream_text_whole(struct turn *turn, enum stream_text what, const struct buf *text,
+                                bool v3)
 {
-    CLEAN(mem_free) char *data = text_data(&turn->thought, turn->thought_sent, false);
-    CLEAN(mem_free) char *whole = text_data(&turn->thought, 0, true);
+    CLEAN(mem_free) char *data = text_data(text, 0, true, true);
+
+    return agent_bytes(turn, v3 ? turn->caller_key : turn->session_key, text_stream(what), data);
+}
+
+void stream_assistant(struct turn *turn, bool whole)
+{
+    CLEAN(mem_free) char *data = text_data(&turn->text, turn->sent, whole, turn->anew);
+
+    agent_emit(turn, NULL,
+               &(struct agent_event){.id = EVENT_agent_delta,
+                                     .stream = "assistant",
+                                     .data = data,
+                                     .text = STREAM_ANSWER,
+                                     .v4_only = !whole});
+}
+
+void stream_thinking(struct turn *turn, bool whole)
+{
+    CLEAN(mem_free) char *data = text_data(&turn->thought, turn->thought_sent, whole, false);
 
     agent_emit(turn, NULL,
                &(struct agent_event){.id = EVENT_agent_thinking,
                                      .stream = "thinking",
                                      .data = data,
-                                     .whole = whole,
+                                     .text = STREAM_THOUGHT,
                                      .v4_only = true});
 }
 

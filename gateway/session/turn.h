@@ -12,6 +12,7 @@ struct turns;
 #define TURN_TEXT_MAX       (1 << 20) /* bytes of one answer; past it the turn ends with an error */
 #define TURN_TIMEOUT_MAX_MS (24 * 60 * 60 * 1000)
 #define TURN_DELTA_MS       150 /* at most one chat delta per run and so long; protocol.md 6.2 */
+#define TURN_WHOLE_MAX      (16 * 1024) /* bytes of text that every delta repeats */
 #define TURN_WAITERS_MAX    1024
 #define TURN_RUN_ID_MAX     256
 

@@ -45,9 +45,10 @@ class Viewer:
     def see(self, frame):
         event, p = frame["event"], frame["payload"]
         if event == "chat" and p["state"] == "delta":
-            self.add("chat", p["runId"], p["deltaText"], p.get("replace"), p["message"]["content"][0]["text"])
+            whole = p["message"]["content"][0]["text"] if "message" in p else None
+            self.add("chat", p["runId"], p["deltaText"], p.get("replace"), whole)
         elif event == "agent" and p["stream"] == "assistant":
-            self.add("agent", p["runId"], p["data"]["delta"], p["data"].get("replace"), p["data"]["text"])
+            self.add("agent", p["runId"], p["data"]["delta"], p["data"].get("replace"), p["data"].get("text"))
         elif event == "chat":
             self.final[p["runId"]] = p["message"]["content"][0]["text"] if p["state"] == "final" else p["state"]
 
@@ -56,7 +57,7 @@ class Viewer:
         self.deltas[key] = self.deltas.get(key, 0) + 1
         self.replaced[key] = self.replaced.get(key, 0) + bool(replace)
         text = self.text[key] = delta if replace else self.text.get(key, "") + delta
-        if text != whole:
+        if whole is not None and text != whole:
             self.wrong.append(f"{key}: delta {self.deltas[key]} gives {len(text)} characters, the whole is {len(whole)}")
 
 

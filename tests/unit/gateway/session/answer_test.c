@@ -204,3 +204,88 @@ T(the_callers_own_tools_end_the_run)
     json_free(listener.outcome);
     rig_free(rig);
 }
+
+/* Reads deltas until the final; how many there were, how many held the whole text, all their bytes. */
+struct tally {
+    int deltas, whole;
+    size_t bytes;
+    struct buf text; /* put together from increments */
+};
+
+static void tally_read(struct peer *p, struct tally *ret)
+{
+    *ret = (struct tally){0};
+    buf_init(&ret->text, 4 << 20);
+    for (;;) {
+        const char *text = peer_event(p, "chat");
+        CLEAN(json_free) struct json *frame = json_parse(text, strlen(text), NULL);
+        const struct json *payload = json_get(frame, "payload");
+        const char *delta = json_string(json_get(payload, "deltaText"), "");
+
+        if (strcmp(json_string(json_get(payload, "state"), ""), "delta") != 0)
+            return;
+        if (json_boolean(json_get(payload, "replace"), false))
+            buf_clear(&ret->text);
+        buf_add_str(&ret->text, delta);
+        ret->deltas++;
+        ret->whole += json_get(payload, "message") != NULL;
+        ret->bytes += strlen(text);
+    }
+}
+
+T(a_long_answer_costs_a_multiple_of_its_length)
+{
+    struct rig *rig = rig_new(NULL);
+    struct peer *p = peer_connect(rig, 4, SCOPES), *p3 = peer_connect(rig, 3, SCOPES);
+    CLEAN(mem_free) char *piece = mem_array(1025, 1);
+    struct tally v4, v3;
+
+    actor_reset();
+    chat_send(p, "main", "go", "k1");
+    t_ok(actor_wait(rig, 0));
+    memset(piece, 'x', 1024);
+    for (int i = 0; i < 256; i++) {
+        actor_say(0, piece);
+        rig_advance(rig, 150);
+    }
+    actor_end(0);
+    tally_read(p, &v4);
+    tally_read(p3, &v3);
+    t_eq(v4.deltas, 256); /* as smooth as ever */
+    t_eq(v4.text.length, 256 * 1024);
+    t_ok(v4.whole < 60 && v4.whole > 16);
+    t_eq(v3.deltas, v4.whole);        /* v3 knows the whole text alone */
+    t_ok(v4.bytes < 10 * 256 * 1024); /* 128 times without */
+    buf_done(&v4.text);
+    buf_done(&v3.text);
+    rig_free(rig);
+}
+
+T(who_missed_deltas_of_a_long_answer_is_told_it_whole)
+{
+    struct rig *rig = rig_new(NULL);
+    struct peer *p = peer_connect(rig, 4, SCOPES);
+    CLEAN(mem_free) char *piece = mem_array(64 * 1024 + 1, 1);
+    struct tally tally;
+
+    actor_reset();
+    chat_send(p, "main", "go", "k1");
+    t_ok(actor_wait(rig, 0));
+    memset(piece, 'x', 64 * 1024);
+    peer_pause(p, true);
+    for (int i = 0; i < 12; i++) {
+        piece[0] = (char)('a' + i);
+        actor_say(0, piece);
+        rig_advance(rig, 150);
+    }
+    peer_pause(p, false);
+    rig_advance(rig, 1000);
+    actor_end(0);
+    tally_read(p, &tally);
+    t_ok(tally.deltas < 12);
+    t_eq(tally.text.length, 12 * 64 * 1024);
+    for (int i = 0; i < 12; i++)
+        t_eq(tally.text.data[i * 64 * 1024], 'a' + i);
+    buf_done(&tally.text);
+    rig_free(rig);
+}
