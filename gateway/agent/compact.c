@@ -158,32 +158,71 @@ static struct compact *compact_new(struct gateway *gw, struct session *session, 
     return compact;
 }
 
-int compact_session(struct gateway *gw, const char *session_key, const char *focus, compact_fn *fn,
-                    void *arg, struct fault *reterr_fault)
+/* NULL with a fault: there is nothing to summarise, or nobody who could. */
+static struct compact *compact_prepare(struct gateway *gw, const char *session_key,
+                                       const char *focus, compact_fn *fn, void *arg,
+                                       struct fault *reterr_fault)
 {
     struct session *session = session_find(gw, session_key);
     const struct agent_kind *kind = session ? agent_kind_of(gw, session->agent_id) : NULL;
-    struct compact *compact;
+
+    if (!session || session->message_count == 0) {
+        fault_set(reterr_fault, -ERR_NOT_FOUND, "nothing was said in session %s yet", session_key);
+        return NULL;
+    }
+    if (!kind || strcmp(kind->name, "builtin") != 0) {
+        fault_set(reterr_fault, -ERR_UNSUPPORTED,
+                  "agent %s (%s) keeps its conversation itself; only the built-in agent's "
+                  "can be summarised here",
+                  session->agent_id, kind ? kind->name : "of no kind");
+        return NULL;
+    }
+    return compact_new(gw, session, focus, fn, arg);
+}
+
+static void compact_begin(struct compact *compact)
+{
+    compact_tell_operation(compact, "start", 0, NULL);
+    compact_tell_stream(compact, "{\"phase\":\"start\"}");
+    compact->gather =
+        gather_start(compact->gw, &(struct gather_request){.session_id = compact->session_id},
+                     compact_on_gathered, compact);
+}
+
+int compact_session(struct gateway *gw, const char *session_key, const char *focus, compact_fn *fn,
+                    void *arg, struct fault *reterr_fault)
+{
+    struct compact *compact = compact_prepare(gw, session_key, focus, fn, arg, reterr_fault);
     int r;
 
-    if (!session || session->message_count == 0)
-        return fault_set(reterr_fault, -ERR_NOT_FOUND, "nothing was said in session %s yet",
-                         session_key);
-    if (!kind || strcmp(kind->name, "builtin") != 0)
-        return fault_set(reterr_fault, -ERR_UNSUPPORTED,
-                         "agent %s (%s) keeps its conversation itself; only the built-in agent's "
-                         "can be summarised here",
-                         session->agent_id, kind ? kind->name : "of no kind");
-    compact = compact_new(gw, session, focus, fn, arg);
+    if (!compact)
+        return reterr_fault->code;
     if ((r = turn_hold(gw, session_key, &compact->hold, reterr_fault)) < 0) {
         compact_free(compact);
         return r;
     }
-    compact_tell_operation(compact, "start", 0, NULL);
-    compact_tell_stream(compact, "{\"phase\":\"start\"}");
-    compact->gather = gather_start(gw, &(struct gather_request){.session_id = compact->session_id},
-                                   compact_on_gathered, compact);
+    compact_begin(compact);
     return 0;
+}
+
+struct compact *compact_in_turn(struct gateway *gw, const char *session_key, const char *focus,
+                                compact_fn *fn, void *arg, struct fault *reterr_fault)
+{
+    struct compact *compact = compact_prepare(gw, session_key, focus, fn, arg, reterr_fault);
+
+    if (compact)
+        compact_begin(compact);
+    return compact;
+}
+
+struct compact *compact_drop(struct compact *compact)
+{
+    if (compact) {
+        compact_tell_stream(compact, "{\"phase\":\"end\",\"willRetry\":false,\"completed\":false}");
+        compact_tell_operation(compact, "end", -ERR_CANCELLED, "stopped; nothing was changed");
+        compact_free(compact);
+    }
+    return NULL;
 }
 
 /* ---- 2. the summary ---- */

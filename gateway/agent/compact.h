@@ -14,3 +14,9 @@ typedef void compact_fn(void *arg, int result, const struct compaction_result *o
  * nothing was said in it; each with a fault. */
 int compact_session(struct gateway *gw, const char *session_key, const char *focus, compact_fn *fn,
                     void *arg, struct fault *reterr_fault);
+
+/* The same for a turn that has the lane already (/compact). NULL with a fault: refused. */
+struct compact *compact_in_turn(struct gateway *gw, const char *session_key, const char *focus,
+                                compact_fn *fn, void *arg, struct fault *reterr_fault) MUSTCHECK;
+/* Stops it; fn is not called, watchers hear of the end. NULL ok; returns NULL. */
+struct compact *compact_drop(struct compact *compact);

@@ -19,6 +19,8 @@ const struct command commands[] = {
      .resets = true, .run = command_new},
     {"reset", {NULL}, "Start the session anew; the old transcript is archived.", "session", .argument = "[message]",
      .resets = true, .run = command_new},
+    {"compact", {NULL}, "Summarise the older part of the session; the transcript keeps every message.", "session",
+     .argument = "[what to keep in mind]", .start = command_compact},
     {"model", {NULL}, "Show or choose the session's model; default goes back to the agent's.", "options",
      .argument = "[list|default|name]", .run = command_model},
     {"models", {NULL}, "List the configured models.", "options", .run = command_models},

@@ -14,6 +14,10 @@ struct command_call {
     struct buf *answer;
 };
 
+/* A command that takes its time: done is called once, later, with the answer. */
+struct command_work;
+typedef void command_done_fn(void *arg, const char *text);
+
 struct command {
     const char *name;       /* without the slash */
     const char *aliases[4]; /* further spellings with their slash, NULL-terminated */
@@ -23,6 +27,9 @@ struct command {
         resets; /* starts the session anew, what follows is its first message: `agent` asks admin for it */
     bool admin; /* what it sets needs admin of a v4 client, as sessions.patch does */
     void (*run)(const struct command_call *c); /* NULL: not run in a lane (/stop works at once) */
+    /* Instead of run. The work is over with done, or with command_stop_work, which does not call it. */
+    struct command_work *(*start)(struct gateway *gw, struct session *session, const char *argument,
+                                  command_done_fn *done, void *arg);
 };
 extern const struct command commands[]; /* ended by a NULL name */
 
@@ -49,3 +56,8 @@ void command_verbose(const struct command_call *c);
 void command_reasoning(const struct command_call *c);
 void command_queue(const struct command_call *c);
 void command_send(const struct command_call *c);
+
+/* command_compact.c */
+struct command_work *command_compact(struct gateway *gw, struct session *session,
+                                     const char *argument, command_done_fn *done, void *arg);
+void command_stop_work(struct command_work *work);

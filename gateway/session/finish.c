@@ -64,6 +64,7 @@ void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason, 
     timer_stop(gw->loop, &turn->timeout);
     timer_stop(gw->loop, &turn->delta);
     op_drop(&turn->renew);
+    turn_drop_work(turn);
     turn->state = TURN_ENDING;
     turn->end = end;
     turn->stop_reason = stop_reason;
@@ -72,7 +73,7 @@ void turn_finish(struct turn *turn, enum turn_end end, const char *stop_reason, 
 
     batch = store_batch(gw->store);
     if (session && strcmp(session->session_id, turn->session_id) == 0) {
-        if (turn->command && !turn->rest && end == TURN_OK)
+        if (turn->command && turn->command->run && !turn->rest && end == TURN_OK)
             turn_command(turn, session, batch);
         record_answer(turn, session, batch);
         turn_put_session(turn, session, batch);

@@ -37,6 +37,7 @@ struct turn {
     unsigned rider_count;
     const struct command *command; /* the message is one (command.h); NULL: it is for the agent */
     char *argument;                /* of the command; NULL: none */
+    struct command_work *work;     /* of the command, under way; NULL: none */
     char *rest, *images; /* a message that is stored when the turn starts; NULL: it is stored */
     struct op renew;     /* the batch that does so */
     struct lane *lane;
@@ -96,6 +97,7 @@ struct turns {
 
 /* turn.c */
 /* Its answer goes into turn->text. */
+void turn_drop_work(struct turn *turn); /* a command that takes its time is not awaited */
 void turn_command(struct turn *turn, struct session *session, struct store_batch *batch);
 void turn_start(struct turn *turn);
 void turn_stop(struct turn *turn, const char *reason);

@@ -53,6 +53,7 @@ static void turn_free(struct turn *turn)
 
     timer_stop(loop, &turn->timeout);
     timer_stop(loop, &turn->delta);
+    turn_drop_work(turn);
     op_drop(&turn->commit);
     op_drop(&turn->renew);
     json_free(turn->outcome);
@@ -274,6 +275,22 @@ static void turn_on_accepted(struct op *op, int result)
 
 /* ---- 2. its lane starts it ---- */
 
+void turn_drop_work(struct turn *turn)
+{
+    if (turn->work)
+        command_stop_work(TAKE(turn->work));
+}
+
+static void turn_on_worked(void *arg, const char *text)
+{
+    struct turn *turn = arg;
+
+    CHECK(turn, TURN_MAGIC);
+    turn->work = NULL;
+    buf_add_str(&turn->text, text);
+    turn_finish(turn, TURN_OK, "stop", NULL);
+}
+
 void turn_command(struct turn *turn, struct session *session, struct store_batch *batch)
 {
     turn->command->run(&(struct command_call){
@@ -343,6 +360,9 @@ void turn_start(struct turn *turn)
         agent_model(turn->gw, session, turn->agent_id, &turn->model);
     if (turn->rest)
         turn_start_late(turn, session);
+    else if (turn->command && turn->command->start)
+        turn->work = turn->command->start(turn->gw, session, turn->argument ? turn->argument : "",
+                                          turn_on_worked, turn);
     else if (turn->command)
         turn_finish(turn, TURN_OK, "stop", NULL); /* it answers in the batch that ends the turn */
     else

@@ -227,3 +227,44 @@ T(what_cannot_be_summarised)
     rig_free(rig);
     kit_reset();
 }
+
+static const char *chat_of(struct peer *p, const char *state)
+{
+    const char *text;
+
+    do
+        text = peer_event(p, "chat");
+    while (text[0] && !strstr(text, state));
+    return text;
+}
+
+T(by_command_in_its_turn)
+{
+    struct rig *rig = rig_new(NULL);
+    struct peer *p = peer_connect(rig, 4, SCOPES);
+
+    kit_reset();
+    peer_call(p, "chat.send", "{'sessionKey':'main','message':'/compact','idempotencyKey':'k0'}");
+    t_has(chat_of(p, "final"), "nothing was said");
+    inject(p, 6);
+    peer_call(p, "chat.send",
+              "{'sessionKey':'main','message':'/compact the numbers','idempotencyKey':'k1'}");
+    wait_asked(rig, 0);
+    t_has(asked_messages(0), "the numbers");
+    peer_call(p, "chat.send", "{'sessionKey':'main','message':'and then','idempotencyKey':'k2'}");
+    say(0, "They counted to five.");
+    done(0);
+    t_has(chat_of(p, "\"runId\":\"k1\""), "Summarised");
+    wait_asked(rig, 1); /* what came meanwhile waited */
+    t_has(asked_messages(1), "They counted to five.");
+    t_has(asked_messages(1), "and then");
+    done(1);
+    t_has(chat_of(p, "final"), "k2");
+    peer_call(p, "chat.send", "{'sessionKey':'main','message':'/compact','idempotencyKey':'k3'}");
+    wait_asked(rig, 2);
+    t_has(peer_call(p, "chat.abort", "{'sessionKey':'main'}"), "k3");
+    t_has(chat_of(p, "aborted"), "k3");
+    peer_call(p, "chat.send", "{'sessionKey':'main','message':'/compact','idempotencyKey':'k4'}");
+    rig_free(rig); /* in the middle */
+    kit_reset();
+}
