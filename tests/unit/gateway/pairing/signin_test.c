@@ -203,6 +203,30 @@ T(open_codes_have_a_ceiling)
     rig_free(rig);
 }
 
+/* Plain HTTP keeps a browser's keys on loopback only; with TLS the link leads to where others reach us. */
+T(where_the_link_leads)
+{
+    static const struct {
+        const char *config, *site;
+    } rows[] = {
+        {"{gateway:{bind:'192.0.2.7'}}", "http://127.0.0.1:0/#code="},
+        {"{gateway:{bind:'192.0.2.7',tls:{enabled:true}}}", "https://192.0.2.7:0/#code="},
+        {"{gateway:{bind:'2001:db8::7',tls:{enabled:true}}}", "https://[2001:db8::7]:0/#code="},
+        {"{gateway:{tls:{enabled:true}}}", "https://127.0.0.1:0/#code="},
+        {"{gateway:{controlUi:{basePath:'desk'}}}", "http://127.0.0.1:0/desk/#code="},
+        {"{gateway:{controlUi:{root:'/srv/ui',basePath:'/desk/'}}}",
+         "http://127.0.0.1:0/desk/webchat/#code="},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct rig *rig = rig_new(rows[i].config);
+        CLEAN(mem_free) char *link = signin_link(rig->gw, "x");
+        CLEAN(mem_free) char *expected = mem_format("%sx", rows[i].site);
+        t_str(link, expected);
+        rig_free(rig);
+    }
+}
+
 T(no_link_where_no_page_is)
 {
     struct rig *rig = rig_new("{gateway:{controlUi:{enabled:false}}}");
