@@ -353,7 +353,7 @@ T(cancelled_while_it_asks)
     agent_rig_start(ar, "permit");
     t_ok(*acp_pending(ar, reviewer));
     ar->kind->cancel(ar->run);
-    agent_rig_end(ar, 20);
+    agent_rig_end(ar, 1); /* it has its time */
     t_eq(ar->result, -ERR_CANCELLED);
     t_json(peer_event(reviewer, "exec.approval.resolved"), "{'payload':{'reason':'withdrawn'}}");
     t_json(peer_call(reviewer, "exec.approval.list", "{}"), "{'payload':[]}");
@@ -368,7 +368,7 @@ T(cancelled_it_keeps_its_program)
     agent_rig_start(ar, "wait");
     agent_rig_words(ar);
     ar->kind->cancel(ar->run);
-    agent_rig_end(ar, 20);
+    agent_rig_end(ar, 1); /* it has its time */
     t_eq(ar->result, -ERR_CANCELLED);
     t_has(ar->text.data, "I stop."); /* what it says until its answer is read */
     t_has(acp_say(ar, "memory x"), "2 things");
