@@ -29,6 +29,7 @@ static void builtin_halt(struct agent_run *run)
 {
     run->gather = gather_drop(run->gather);
     model_drop(TAKE(run->asking));
+    op_drop(&run->kept);
     run->round = round_drop(run->round);
     run->compaction = compaction_drop(run->compaction);
     defer_stop(run->gw->loop, &run->ending);
@@ -40,6 +41,7 @@ static void builtin_free(struct agent_run *run)
     prompt_done(&run->prompt);
     json_free(run->tools);
     json_free(run->client_tools);
+    json_free(run->own);
     json_free(run->rest);
     for (size_t i = 0; i < run->steer_count; i++)
         json_free(run->steers[i]);

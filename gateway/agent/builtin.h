@@ -46,6 +46,7 @@ struct agent_run {
     /* what runs: at most one of them */
     struct gather *gather;
     struct model_run *asking;
+    struct op kept; /* the answer that calls tools is going to disk */
     struct round *round;
     struct compaction *compaction;
     struct defer ending; /* cancelled, or refused at the start */
@@ -56,6 +57,7 @@ struct agent_run {
     bool cancelled;
     bool made_room;    /* before this request: a second time would not help */
     bool overflowed;   /* the model refused the request as too long */
+    struct json *own;  /* calls of our tools, until they run */
     struct json *rest; /* calls of the client's tools, told with the end once our own have run */
     struct fault fault;
 };

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+static void builtin_on_kept(struct op *op, int result);
 static void builtin_on_stream(void *arg, const char *data);
 static void builtin_on_result(void *arg, struct json *message);
 static void builtin_on_round(void *arg);
@@ -96,8 +97,6 @@ static void builtin_end_calls(struct agent_run *run, const struct model_result *
 
 void builtin_call_tools(struct agent_run *run, const struct model_result *out)
 {
-    static const struct round_events events = {
-        .stream = builtin_on_stream, .result = builtin_on_result, .end = builtin_on_round};
     CLEAN(json_free) struct json *client = calls_of(run, out->content, true);
     CLEAN(json_free) struct json *own = calls_of(run, out->content, false);
 
@@ -110,17 +109,38 @@ void builtin_call_tools(struct agent_run *run, const struct model_result *out)
     if (json_count(client) > 0)
         run->rest = TAKE(client);
     run->calls += (unsigned)round_calls(own);
-    run->round = round_start(
-        run->gw,
-        &(struct round_owner){
-            .agent_id = run->agent_id,
-            .session_key = run->session_key,
-            .session_id = run->session_id,
-            .run_id = run->run_id,
-            .timeout_ms = builtin_left(run),
-            .guard = config_bool(run->gw->config, KNOB_loop_detection) ? &run->guard : NULL,
-        },
-        own, &events, run);
+    run->own = TAKE(own);
+    /* Batches commit in the order given: when this empty one is through, the call is on disk. */
+    op_init(&run->kept, run->gw->loop, builtin_on_kept, 0);
+    store_commit(store_batch(run->gw->store), &run->kept);
+}
+
+/* No tool begins before the transcript says that it was called, also after a power cut. */
+static void builtin_on_kept(struct op *op, int result)
+{
+    static const struct round_events events = {
+        .stream = builtin_on_stream, .result = builtin_on_result, .end = builtin_on_round};
+    struct agent_run *run = CONTAINER(op, struct agent_run, kept);
+    CLEAN(json_free) struct json *own = TAKE(run->own);
+    bool guarded = config_bool(run->gw->config, KNOB_loop_detection);
+
+    CHECK(run, BUILTIN_MAGIC);
+    if (result < 0) {
+        fault_set(&run->fault, result, "the call of a tool could not be stored: %s",
+                  op->fault.text[0] ? op->fault.text : err_text(result));
+        builtin_fail(run, result, MODEL_ERROR_UNKNOWN, &run->fault);
+        return;
+    }
+    run->round = round_start(run->gw,
+                             &(struct round_owner){
+                                 .agent_id = run->agent_id,
+                                 .session_key = run->session_key,
+                                 .session_id = run->session_id,
+                                 .run_id = run->run_id,
+                                 .timeout_ms = builtin_left(run),
+                                 .guard = guarded ? &run->guard : NULL,
+                             },
+                             own, &events, run);
     if (run->steer_count > 0)
         round_skip(run->round);
 }

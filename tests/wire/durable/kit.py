@@ -178,7 +178,7 @@ class Client:
         self.sequence, self.in_order = 0, True
 
     @classmethod
-    async def open(cls, gateway, unix=False, version=4, on_event=None, buffer=None, scopes=("operator.admin",), pumped=True):
+    async def open(cls, gateway, unix=False, version=4, on_event=None, buffer=None, scopes=("operator.admin",), pumped=True, caps=()):
         plain = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         if buffer:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
@@ -192,7 +192,7 @@ class Client:
         self = cls(reader, writer, on_event)
         try:
             await self.upgrade()
-            await self.connect(version, scopes)
+            await self.connect(version, scopes, caps)
         except (OSError, asyncio.IncompleteReadError) as error:
             self.abandon()
             raise Closed(1006, str(error)) from error
@@ -210,10 +210,10 @@ class Client:
         if b" 101 " not in head.split(b"\r\n")[0]:
             raise Closed(0, head.split(b"\r\n")[0].decode())
 
-    async def connect(self, version, scopes):
+    async def connect(self, version, scopes, caps=()):
         await self.receive()  # the challenge
         self.send({"type": "req", "id": "hello", "method": "connect", "params": {
-            "minProtocol": version, "maxProtocol": version, "role": "operator", "scopes": list(scopes),
+            "minProtocol": version, "maxProtocol": version, "role": "operator", "scopes": list(scopes), "caps": list(caps),
             "auth": {"token": TOKEN}, "client": {"id": "cli", "version": "durable", "platform": "linux", "mode": "cli"}}})
         while True:
             frame = await self.receive()
