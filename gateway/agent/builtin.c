@@ -227,7 +227,8 @@ static void builtin_on_gathered(void *arg, int result, struct gathered *out,
     CHECK(run, BUILTIN_MAGIC);
     run->gather = NULL;
     if (result < 0) {
-        builtin_fail(run, result, MODEL_ERROR_UNKNOWN, fault);
+        builtin_fail(run, result,
+                     result == -ERR_TIMEOUT ? MODEL_ERROR_TIMEOUT : MODEL_ERROR_UNKNOWN, fault);
         return;
     }
     prompt_done(&run->prompt);

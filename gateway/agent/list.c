@@ -3,8 +3,11 @@
 
 #include "base/mem.h"
 #include "gateway/agent/agent.h"
+#include "gateway/agent/identity_file.h"
 #include "gateway/config/config.h"
 #include "gateway/gateway.h"
+
+#include <string.h>
 
 static void agent_write_identity(const struct json *node, struct json_writer *w)
 {
@@ -65,22 +68,54 @@ void agent_list_write(struct gateway *gw, int version, struct json_writer *w)
     jw_object_end(w);
 }
 
-void agent_identity_write(struct gateway *gw, const char *agent_id, int version,
-                          struct json_writer *w)
+/* The first of them that says something; NULL: none. */
+static const char *agent_first_of(const char *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (texts[i] && *texts[i])
+            return texts[i];
+    }
+    return NULL;
+}
+
+/* A picture that a client can show as it stands; a file of the workspace is none. */
+static const char *agent_picture(const char *text)
+{
+    return strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0 ||
+                   strncmp(text, "data:image/", 11) == 0
+               ? text
+               : NULL;
+}
+
+static void agent_letter(const char *name, char ret[2])
+{
+    char c = name ? name[0] : 'A';
+
+    ret[0] = c >= 'a' && c <= 'z' ? (char)(c & ~0x20) : c >= 'A' && c <= 'Z' ? c : 'A';
+    ret[1] = '\0';
+}
+
+void agent_identity_write(struct gateway *gw, const char *agent_id,
+                          const struct identity_file *file, int version, struct json_writer *w)
 {
     const struct json *node = agent_node(gw, agent_id);
-    const char *name = agent_name(gw, agent_id);
-    const char *avatar = json_string(json_path(node, "identity.avatar"),
-                                     json_string(json_path(node, "identity.emoji"), NULL));
-    char letter[8] = "A";
+    const char *configured = agent_name(gw, agent_id);
+    const char *own = json_string(json_path(node, "identity.emoji"), NULL);
+    const char *pictures[] = {json_string(json_path(node, "identity.avatar"), NULL), own,
+                              agent_picture(file->avatar), file->emoji};
+    const char *avatar = agent_first_of(pictures, COUNT(pictures));
+    const char *emoji = agent_first_of((const char *const[]){own, file->emoji}, 2);
+    const char *name = agent_first_of((const char *const[]){configured, file->name}, 2);
+    char letter[2];
 
-    if (name && ((name[0] >= 'a' && name[0] <= 'z') || (name[0] >= 'A' && name[0] <= 'Z')))
-        letter[0] = (char)(name[0] & ~0x20);
+    agent_letter(name, letter);
     jw_object(w);
     jw_kstr(w, "agentId", agent_id);
     jw_kstr(w, "name", name ? name : "Assistant");
     if (version >= 4)
-        jw_kstr(w, "nameSource", name ? "config" : "default");
+        jw_kstr(w, "nameSource", configured ? "agent" : name ? "workspace" : "default");
     jw_kstr(w, "avatar", avatar ? avatar : letter);
+    if (version >= 4)
+        jw_kstr(w, "emoji", emoji);
     jw_object_end(w);
 }

@@ -1,11 +1,16 @@
-/* agents.list, agent.identity.get. protocol.md 4.1. */
+/* agents.list, agent.identity.get. protocol.md 4.1. An identity may stand in the workspace's IDENTITY.md, which
+ * is read in the pool. */
+#include "base/io/work.h"
+#include "base/mem.h"
 #include "gateway/agent/agent.h"
+#include "gateway/agent/identity_file.h"
 #include "gateway/agent/list.h"
 #include "gateway/gateway.h"
 #include "gateway/method/call.h"
 #include "gateway/method/keys.h"
 #include "gateway/method/method.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct field agent_rows[] = {R_STR("id", REQUIRED), R_STR("name", OPTIONAL), F_END};
@@ -36,8 +41,69 @@ static const struct field agent_identity_reply[] = {
     R_STR("agentId", REQUIRED),
     R_STR("name", OPTIONAL),
     R_STR("avatar", OPTIONAL),
+    R_STR("emoji", OPTIONAL),
     F_END,
 };
+
+#define IDENTITY_MS 5000
+
+/* One question; the pool sees workspace and file alone. */
+struct identity_look {
+    struct op op;
+    struct call *call;
+    char agent_id[AGENT_ID_MAX + 1];
+    char *workspace;
+    struct identity_file file;
+};
+
+static void identity_look_free(void *arg)
+{
+    struct identity_look *look = arg;
+
+    mem_free(look->workspace);
+    mem_free(look);
+}
+
+static int identity_look_work(void *arg, struct fault *fault)
+{
+    struct identity_look *look = arg;
+
+    (void)fault;
+    identity_read(look->workspace, &look->file);
+    return 0;
+}
+
+static void identity_look_done(struct op *op, int result)
+{
+    struct identity_look *look = CONTAINER(op, struct identity_look, op);
+    static const struct identity_file nothing;
+
+    call_on_gone(look->call, NULL, NULL);
+    agent_identity_write(call_gateway(look->call), look->agent_id,
+                         result == 0 ? &look->file : &nothing, call_version(look->call),
+                         call_reply(look->call));
+    call_send(look->call);
+}
+
+static void identity_look_gone(void *arg)
+{
+    struct identity_look *look = arg;
+
+    op_cancel(&look->op);
+}
+
+static void identity_look_begin(struct call *call, const char *agent_id)
+{
+    struct gateway *gw = call_gateway(call);
+    struct identity_look *look = NEW(struct identity_look);
+
+    look->call = call;
+    snprintf(look->agent_id, sizeof(look->agent_id), "%s", agent_id);
+    look->workspace = agent_workspace_path(gw, agent_id);
+    op_init(&look->op, gw->loop, identity_look_done, IDENTITY_MS);
+    call_on_gone(call, identity_look_gone, look);
+    work_run(&look->op, identity_look_work, look, identity_look_free);
+}
 
 static int agent_identity_get_run(struct call *call, const void *params)
 {
@@ -55,8 +121,8 @@ static int agent_identity_get_run(struct call *call, const void *params)
                              fault.text);
         key_agent(&rules, key, agent);
     }
-    agent_identity_write(gw, agent, call_version(call), call_reply(call));
-    return call_send(call);
+    identity_look_begin(call, agent);
+    return 0;
 }
 
 const struct method methods_agents[] = {

@@ -249,6 +249,18 @@ static inline void agent_rig_settle(struct agent_rig *ar)
     }
 }
 
+static bool agent_rig_has_acted(void *arg)
+{
+    return ((struct agent_rig *)arg)->act_at == NULL;
+}
+
+/* Until the event came in which something was to be done, and what that led to. */
+static inline void agent_rig_acted(struct agent_rig *ar)
+{
+    t_ok(rig_until(ar->rig, agent_rig_has_acted, ar));
+    agent_rig_settle(ar);
+}
+
 /* Settles and moves the clock by step until the end. */
 static inline void agent_rig_end(struct agent_rig *ar, int64_t step_ms)
 {

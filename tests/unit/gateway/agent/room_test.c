@@ -288,8 +288,7 @@ T(cancel_and_drop_inside_its_events)
         ar->act = (enum agent_act)act;
         ar->act_at = "compaction";
         agent_rig_start(ar, "And now?");
-        agent_rig_settle(ar);
-        t_ok(ar->act_at == NULL);
+        agent_rig_acted(ar);
         t_eq(ar->ends, act == ACT_CANCEL ? 1 : 0);
         t_eq(asked_count, 0);
         kit_free(ar);

@@ -255,7 +255,7 @@ T(agents_of_the_configuration)
            "'model':{'primary':'echo/big'}},{'id':'ops','name':'Ops','model':{'primary':'echo/"
            "echo'}}]}}");
     t_json(peer_call(p, "agent.identity.get", "{}"),
-           "{'payload':{'agentId':'home','name':'Homer','avatar':'H','nameSource':'config'}}");
+           "{'payload':{'agentId':'home','name':'Homer','avatar':'H','nameSource':'agent'}}");
     t_json(peer_call(p, "agent.identity.get", "{'sessionKey':'agent:ops:x'}"),
            "{'payload':{'agentId':'ops','name':'Ops','avatar':'O'}}");
     t_json(peer_call(p, "agent.identity.get", "{'sessionKey':'agent:ops:x','agentId':'home'}"),
