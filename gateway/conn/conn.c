@@ -90,6 +90,11 @@ static void on_socket_drained(struct ws *ws, void *arg)
     conn_event(arg, EV_DRAINED, NULL, 0);
 }
 
+bool conn_is_probe(const struct conn *conn)
+{
+    return !conn->device_id && conn->client.mode && strcmp(conn->client.mode, "probe") == 0;
+}
+
 /* The last word: nothing of the connection is left afterwards. */
 static void on_closed(struct ws *ws, void *arg, uint16_t code, const char *reason)
 {
@@ -97,7 +102,7 @@ static void on_closed(struct ws *ws, void *arg, uint16_t code, const char *reaso
 
     CHECK(conn, CONN_MAGIC);
     (void)ws;
-    if (conn->connected_at)
+    if (conn->connected_at && !conn_is_probe(conn))
         log_info("%s %s gone: %u%s%s", conn->client.id, conn->uuid, code,
                  reason && reason[0] ? " " : "", reason ? reason : "");
     else
@@ -244,9 +249,12 @@ void conn_opened(struct conn *conn)
     hello_send(conn, h);
     if (conn->state == CONN_CHECKING)
         conn_enter(conn, CONN_OPEN);
-    log_info("%s %s open: version %d, %s%s, %s", conn->client.id, conn->uuid, conn->version,
-             conn->role == ROLE_NODE ? "node" : "operator", conn->local ? ", local" : "",
-             conn->auth_method);
+    if (conn_is_probe(conn))
+        log_debug("%s looks whether we answer", conn->uuid);
+    else
+        log_info("%s %s open: version %d, %s%s, %s", conn->client.id, conn->uuid, conn->version,
+                 conn->role == ROLE_NODE ? "node" : "operator", conn->local ? ", local" : "",
+                 conn->auth_method);
     for (struct held_frame *held = h->held; held; held = held->next)
         conn_event(conn, EV_MESSAGE, held->text, held->length);
     handshake_free(h);

@@ -75,6 +75,8 @@ void conns_open(void *gw, struct ws *ws, const struct ws_request *request,
 bool conns_make_room(void *gw);
 
 struct conn *conn_find(struct gateway *gw, conn_id id); /* NULL: already gone */
+/* It only looks whether the gateway answers, perhaps every few seconds: not present, hardly logged. */
+bool conn_is_probe(const struct conn *conn);
 size_t conn_count(const struct gateway *gw);   /* all there are, also half-open and closing ones */
 bool conn_any_v3(const struct gateway *gw);    /* is an open connection of protocol 3 there? */
 conn_id conn_newest(const struct gateway *gw); /* the highest id given so far; ids rise */

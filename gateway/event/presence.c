@@ -198,8 +198,7 @@ void presence_conn(struct conn *conn, const char *reason)
 {
     struct gateway *gw = conn->gw;
 
-    /* Someone who only looks whether the gateway answers, every few seconds perhaps, is not present. */
-    if (!conn->device_id && conn->client.mode && strcmp(conn->client.mode, "probe") == 0)
+    if (conn_is_probe(conn))
         return;
 
     const char *host = conn->client.display_name ? conn->client.display_name : conn->client.id;
