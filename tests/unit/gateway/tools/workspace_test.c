@@ -240,7 +240,6 @@ T(a_folder_that_is_swapped_for_a_link_meanwhile)
 {
     CLEAN(mem_free) char *work = mem_format("%s/s", t_tmpdir());
     CLEAN(mem_free) char *outside = mem_format("%s/o", t_tmpdir());
-    CLEAN(mem_free) char *victim = mem_format("%s/file", outside);
     struct fault fault = {0};
     pthread_t thread;
     int root, written = 0;
