@@ -46,7 +46,5 @@ struct tool_call {
 
 /* The result stands: closes the handler and tells the owner on a later turn. */
 void tool_finish(struct tool_call *call, int result);
-/* The text, its middle cut out when it is longer than max (at least 256). Caller owns. */
-char *tool_text_cap(const char *text, size_t length, size_t max) MUSTCHECK;
 /* Nothing ran, or it was cancelled: result negative, the sentence as content. */
 void tool_end_refused(struct tool_call *call, int result, const struct fault *fault);

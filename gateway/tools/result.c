@@ -16,56 +16,59 @@ static size_t character_start(const char *text, size_t at)
     return at;
 }
 
-char *tool_text_cap(const char *text, size_t length, size_t max)
+/* The text, its middle cut out when it is longer than TOOL_RESULT_MAX; bytes may be any. Appended to out. */
+static void cap_text(const char *text, size_t length, struct buf *out)
 {
-    size_t half = (max - CUT_ROOM) / 2, head, tail;
+    size_t half = (TOOL_RESULT_MAX - CUT_ROOM) / 2, head, tail;
 
-    if (length <= max)
-        return mem_slice(text, length);
+    if (length <= TOOL_RESULT_MAX) {
+        buf_add(out, text, length);
+        return;
+    }
     head = character_start(text, half);
     tail = character_start(text, length - half);
-    return mem_format("%.*s\n[… %zu bytes were cut out here: the result was too long …]\n%.*s",
-                      (int)head, text, tail - head, (int)(length - tail), text + tail);
+    buf_add(out, text, head);
+    buf_addf(out, "\n[… %zu bytes were cut out here: the result was too long …]\n", tail - head);
+    buf_add(out, text + tail, length - tail);
 }
 
-/* One text part. Control and broken bytes are made valid by way of the writer. */
+/* Valid UTF-8 without NUL: what is not becomes U+FFFD, by way of the writer. Caller owns. */
+static char *valid_text(const char *text, size_t length)
+{
+    struct json_writer w;
+    struct json *string;
+    struct buf b;
+    char *copy;
+
+    if (json_is_utf8(text, length))
+        return mem_slice(text, length);
+    buf_init(&b, 6 * length + 16);
+    jw_init(&w, &b);
+    jw_strn(&w, text, length);
+    string = json_parse(b.data, b.length, NULL);
+    buf_done(&b);
+    require(string != NULL);
+    copy = mem_string(json_string(string, ""));
+    json_free(string);
+    return copy;
+}
+
+/* Mending makes a text longer, so it is capped once more afterwards. */
 static struct json *text_part(const char *text, size_t length)
 {
-    struct buf b;
-    struct json_writer w;
-    struct json *part;
+    struct json *part = json_new_object();
+    struct buf raw, capped;
 
-    buf_init(&b, 16u * TOOL_RESULT_MAX);
-    jw_init(&w, &b);
-    jw_object(&w);
-    jw_kstr(&w, "type", "text");
-    jw_key(&w, "text");
-    jw_strn(&w, text, length);
-    jw_object_end(&w);
-    part = json_parse(b.data, b.length, NULL);
-    buf_done(&b);
+    buf_init(&raw, 2 * TOOL_RESULT_MAX);
+    buf_init(&capped, 2 * TOOL_RESULT_MAX);
+    cap_text(text, length, &raw);
+    CLEAN(mem_free) char *valid = valid_text(raw.data ? raw.data : "", raw.length);
+    cap_text(valid, strlen(valid), &capped);
+    json_put(part, "type", json_new_string("text"));
+    json_put(part, "text", json_new_string(capped.data ? capped.data : ""));
+    buf_done(&raw);
+    buf_done(&capped);
     return part;
-}
-
-static void take_content(struct tool_call *call, const char *text, size_t length)
-{
-    CLEAN(mem_free) char *capped = tool_text_cap(text, length, TOOL_RESULT_MAX);
-
-    call->content = json_new_array();
-    json_append(call->content, text_part(capped, strlen(capped)));
-}
-
-/* ---- a NUL in the text would end it early: it is shown as what it is, a broken byte ---- */
-
-static char *without_nul(const char *text, size_t length)
-{
-    char *copy = mem_slice(text ? text : "", text ? length : 0);
-
-    for (size_t i = 0; i < length; i++) {
-        if (copy[i] == '\0')
-            copy[i] = '\x1a'; /* SUBSTITUTE */
-    }
-    return copy;
 }
 
 static void end_text(struct tool_call *call, const char *text, size_t length, struct json *details,
@@ -75,8 +78,8 @@ static void end_text(struct tool_call *call, const char *text, size_t length, st
         json_free(details);
         return;
     }
-    CLEAN(mem_free) char *clean = without_nul(text, length);
-    take_content(call, clean, length);
+    call->content = json_new_array();
+    json_append(call->content, text_part(text ? text : "", text ? length : 0));
     call->details = details;
     call->is_error = is_error;
 }

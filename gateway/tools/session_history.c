@@ -162,6 +162,7 @@ static void history_write(const struct history_state *state, struct json_writer 
 
 static void history_tell(struct tool_call *call)
 {
+    struct fault fault = {0};
     struct json_writer w;
     struct json *details;
     struct buf b;
@@ -169,9 +170,12 @@ static void history_tell(struct tool_call *call)
     buf_init(&b, 8u << 20);
     jw_init(&w, &b);
     history_write(tool_call_state(call), &w);
-    details = json_parse(b.data, b.length, NULL);
+    details = json_parse(b.data ? b.data : "", b.length, &fault); /* NULL: too many parts */
     buf_done(&b);
-    require(details != NULL);
+    if (!details) {
+        tool_end_fault(call, &fault);
+        return;
+    }
     tool_end_json(call, details);
 }
 

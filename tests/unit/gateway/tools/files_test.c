@@ -89,6 +89,20 @@ T(what_is_no_text)
     t_ok(t->is_error);
     put(t, "latin", "caf\xe9", 4);
     t_str(tool_rig_run(t, "read", "{'path':'latin'}"), "caf\xef\xbf\xbd");
+    {
+        CLEAN(mem_free) char *broken = mem_new(100000); /* each byte becomes three */
+
+        memset(broken, 0xe9, 100000);
+        put(t, "broken", broken, 100000);
+        tool_rig_run(t, "read", "{'path':'broken'}");
+        t_ok(json_is_utf8(t->text, strlen(t->text)));
+        t_ok(strlen(t->text) <= TOOL_RESULT_MAX);
+        memset(broken + 70000, 0, 100); /* a NUL past what is looked at for them */
+        memset(broken, 'x', 70000);
+        put(t, "late", broken, 100000);
+        tool_rig_run(t, "read", "{'path':'late'}");
+        t_ok(json_is_utf8(t->text, strlen(t->text)));
+    }
     put(t, "p.png", "\x89PNG\r\n\x1a\nrest", 12);
     tool_rig_run(t, "read", "{'path':'p.png'}");
     t_ok(!t->is_error);
