@@ -103,7 +103,7 @@ static const struct field model_alias_rows[] = {P_STR("alias"), F_END};
 static const struct field model_alias[] = {P_OBJECT("", model_alias_rows)};
 static const struct field model_compat[] = {P_BOOL("supportsUsageInStreaming"), F_END};
 static const struct field model_provider_rows[] = {
-    P_BOOL("enabled"),
+    P_BOOL("enabled"), P_BOOL("authHeader"),
     P_STR("baseUrl"),
     P_SECRET("apiKey"),
     P_ENUM("api", ONE_OF("openai-completions", "openai-responses", "openai-chatgpt-responses", "openai-codex-responses",

@@ -23,12 +23,12 @@ static void anthropic_headers(struct remote *s, const struct model_provider *p)
     remote_header(s, mem_string("anthropic-version: 2023-06-01"));
     if (p->key == NULL)
         return;
-    if (strncmp(p->key, "sk-ant-oat", 10) == 0) { /* of a subscription, not an API key */
-        remote_header(s, mem_format("authorization: Bearer %s", p->key));
+    if (strncmp(p->key, "sk-ant-oat", 10) == 0) /* of a subscription, not an API key */
         remote_header(s, mem_string("anthropic-beta: oauth-2025-04-20"));
-    } else {
+    if (p->auth_header || strncmp(p->key, "sk-ant-oat", 10) == 0)
+        remote_header(s, mem_format("authorization: Bearer %s", p->key));
+    else
         remote_header(s, mem_format("x-api-key: %s", p->key));
-    }
 }
 
 static void anthropic_begin(struct remote *s)

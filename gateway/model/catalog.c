@@ -154,6 +154,7 @@ static void provider_check(struct model_provider *p)
 static void provider_settings(struct model_provider *p, const struct json *node)
 {
     p->max_tokens = json_integer(json_get(node, "maxTokens"), 0);
+    p->auth_header = json_boolean(json_get(node, "authHeader"), false);
     p->usage_in_stream = json_boolean(json_path(node, "compat.supportsUsageInStreaming"), true);
     p->idle_ms = json_integer(json_get(node, "timeoutSeconds"), 300) * 1000;
     if (p->idle_ms < 1000 || p->idle_ms > 86400000)

@@ -44,6 +44,8 @@ struct model_provider {
     int64_t idle_ms;      /* timeoutSeconds: how long the model may be silent */
     int64_t max_tokens;   /* of models that do not tell; 0: not told */
     bool usage_in_stream; /* compat.supportsUsageInStreaming; true unless switched off */
+    bool
+        auth_header; /* authHeader: the key goes into Authorization, whatever the API's own header */
     bool discovered; /* its models are those that it tells (discover.c), not the configuration's */
     bool absent;     /* … and it does not answer */
     struct fault fault; /* why it cannot be used; code 0: it can */

@@ -16,11 +16,12 @@
 #include <string.h>
 #include <strings.h>
 
-#define ANSWER_MAX (64u << 20) /* bytes of a whole stream; the text in it has MODEL_TEXT_MAX */
-#define JSON_MAX   (16u << 20) /* of an answer in one document */
-#define BLANKS_MAX 65536       /* before the answer begins */
-#define IDLE_MAX   (1u << 20)  /* comments and blank lines without an event */
-#define LINGER_MS  5000        /* after the answer was whole: for usage and the server's end */
+#define ANSWER_MAX   (64u << 20) /* bytes of a whole stream; the text in it has MODEL_TEXT_MAX */
+#define JSON_MAX     (16u << 20) /* of an answer in one document */
+#define BLANKS_MAX   65536       /* before the answer begins */
+#define IDLE_MAX     (1u << 20)  /* comments and blank lines without an event */
+#define SECRET_LEAST 12          /* bytes of a header's value that is kept out of sentences */
+#define LINGER_MS    5000        /* after the answer was whole: for usage and the server's end */
 
 static int remote_on_data(struct http_call *call, const char *data, size_t length);
 static void remote_on_header(struct http_call *call, const char *line, size_t length);
@@ -70,9 +71,15 @@ static void remote_set_headers(struct remote *s, const struct model_provider *p)
         s->ops->headers(s, p);
     else if (p->key != NULL)
         remote_header(s, mem_format("authorization: Bearer %s", p->key));
-    json_each (header, p->headers)
-        if (json_kind(header) == JSON_STRING)
-            remote_header(s, mem_format("%s: %s", json_key(header), json_string(header, "")));
+    json_each (header, p->headers) {
+        if (json_kind(header) != JSON_STRING || s->header_count == REMOTE_HEADERS_MAX)
+            continue;
+        remote_header(s, mem_format("%s: %s", json_key(header), json_string(header, "")));
+        /* Short ones are settings ("2024-10-21"), which a sentence may name. */
+        if (strlen(json_string(header, "")) >= SECRET_LEAST)
+            s->secrets[s->secret_count++] =
+                s->headers[s->header_count - 1] + strlen(json_key(header)) + 2;
+    }
 }
 
 /* baseUrl may or may not end with the version the path begins with; Ollama's own API has none. */
@@ -116,6 +123,8 @@ int remote_init(struct model_run *run, const struct model_provider *p,
     s->key = mem_string(p->key);
     s->idle_ms = p->idle_ms;
     s->url = remote_url(p->base_url, s->ops->path);
+    if (s->key != NULL)
+        s->secrets[s->secret_count++] = s->key;
     remote_set_headers(s, p);
     remote_parsers_init(s);
     buf_init(&s->body, REMOTE_BODY_MAX);
@@ -201,7 +210,7 @@ static int remote_invalid(struct remote *s, const char *text)
 
 int remote_error(struct remote *s, const struct json *error)
 {
-    trouble_read(s->provider, /* status= */ 0, error, s->key, &s->outcome);
+    trouble_read(s->provider, /* status= */ 0, error, s->secrets, &s->outcome);
     return s->outcome.fault.code;
 }
 
@@ -403,7 +412,7 @@ static void remote_on_refused(struct remote *s)
 
     if (s->call.body.length > 0)
         body = json_parse(s->call.body.data, s->call.body.length, NULL);
-    trouble_read(s->provider, s->call.status, body, s->key, out);
+    trouble_read(s->provider, s->call.status, body, s->secrets, out);
     if (s->call.retry_after_ms >= 0)
         out->retry_after_ms = s->call.retry_after_ms;
     else if (out->retry_after_ms < 0)

@@ -42,6 +42,8 @@ struct remote {
     char *provider, *url, *key;
     char *headers[REMOTE_HEADERS_MAX + 1]; /* hold the key: wiped */
     size_t header_count;
+    const char *secrets[REMOTE_HEADERS_MAX + 2]; /* the key and values of configured headers */
+    size_t secret_count;
     struct buf body;
     int64_t idle_ms;
     /* of the attempt: */

@@ -171,8 +171,16 @@ static void trouble_tell(const struct trouble *trouble, const char *provider, in
         *ret = ours;
 }
 
-void trouble_read(const char *provider, int status, const struct json *body, const char *key,
-                  struct model_outcome *ret)
+static bool repeats_a_secret(const char *message, const char *const *secrets)
+{
+    for (; secrets != NULL && *secrets != NULL; secrets++)
+        if (**secrets != '\0' && strstr(message, *secrets) != NULL)
+            return true;
+    return false;
+}
+
+void trouble_read(const char *provider, int status, const struct json *body,
+                  const char *const *secrets, struct model_outcome *ret)
 {
     const struct json *root = json_kind(body) == JSON_ARRAY ? json_at(body, 0) : body;
     const struct json *nested = json_get(root, "error");
@@ -187,7 +195,7 @@ void trouble_read(const char *provider, int status, const struct json *body, con
     ret->error_kind = trouble->kind;
     ret->retry = trouble->retry;
     ret->retry_after_ms = error_pacing(message);
-    if (message != NULL && key != NULL && strstr(message, key) != NULL)
+    if (message != NULL && repeats_a_secret(message, secrets))
         message = NULL;
     trouble_tell(trouble, provider, status, message, &ret->fault);
 }

@@ -6,7 +6,7 @@
 
 /* By HTTP status (0: in the middle of a stream) and error body (NULL: none that is JSON); the error's code or
  * type decides before the status, its words where it has neither. Fills kind, retry and fault of ret, and
- * retry_after_ms when only the words tell it ("try again in 2s"). key (NULL: none) is kept out of the text
- * even when the server repeats it. */
-void trouble_read(const char *provider, int status, const struct json *body, const char *key,
-                  struct model_outcome *ret);
+ * retry_after_ms when only the words tell it ("try again in 2s"). What the server says is left out when it
+ * repeats one of our secrets (NULL-terminated; NULL: none). */
+void trouble_read(const char *provider, int status, const struct json *body,
+                  const char *const *secrets, struct model_outcome *ret);

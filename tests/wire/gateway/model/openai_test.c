@@ -323,3 +323,22 @@ T(tool_calls_and_thinking)
                     "{'type':'toolCall','id':'c2','name':'g','arguments':{}}]");
     model_rig_free(rig);
 }
+
+/* A secret in a configured header is one too. */
+T(configured_headers)
+{
+    static const char *const scripts[] = {
+        STATUS("401 x", "", "{\"error\":{\"message\":\"no access for azure-secret-1\"}}"), NULL};
+    struct model_rig *rig = model_rig_new(
+        "{models:{providers:{local:{baseUrl:\"http://127.0.0.1:%d/v1\",headers:{\"api-key\":"
+        "\"azure-secret-1\"}}}}}",
+        scripts);
+
+    model_rig_start(rig, "local/m");
+    model_rig_end(rig, 100);
+    t_has(rig->server->request.data, "api-key: azure-secret-1\r\n");
+    t_ok(strstr(rig->server->request.data, "authorization:") == NULL);
+    t_eq(rig->result, -ERR_AUTH);
+    t_ok(strstr(rig->fault.text, "azure-secret-1") == NULL);
+    model_rig_free(rig);
+}
