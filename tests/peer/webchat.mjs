@@ -169,7 +169,8 @@ async function stream(scenario, site) {
     scenario.ok((await page.locator(".write").inputValue()).startsWith("/status"), "commands complete", await page.locator(".write").inputValue());
     await page.locator(".write").press("Enter");
     await waitText(answers(page), "Session agent:main:dashboard");
-    scenario.ok(true, "a command answers");
+    const order = await page.locator(".message").allTextContents();
+    scenario.ok(order.at(-2).includes("/status") && order.at(-1).includes("Session agent:main"), "a command stands before its answer", order.slice(-2));
 
     await page.getByRole("button", { name: /^Model:/ }).click();
     await page.getByRole("menuitemradio", { name: /Mini/ }).click();

@@ -80,7 +80,7 @@ export default async function (scenario) {
     // A command's answer is stored nowhere.
     c.addPending({ runId: "k3", text: "/status" });
     c.onChat({ runId: "k3", state: "final", message: { content: [{ type: "text", text: "All well" }] } });
-    check([c.notices.map(({ text }) => text), c.pending.map(({ state }) => state)], [["All well"], ["done"]], "an answer no transcript keeps is shown");
+    check([c.notices.map(({ kind, text }) => `${kind} ${text}`), c.pending.length], [["question /status", "answer All well"], 0], "a command no transcript keeps stands before its answer");
 
     // A message that joined another's run carries that run's id, and its own key.
     c.addPending({ runId: "k5", text: "and this" });

@@ -33,6 +33,10 @@ export default async function (scenario) {
     const site = await startSite(scenario);
     const { page, person } = await enter(site, "look");
     const key = await conversation(site, page);
+    for (const theme of THEMES) {
+        await page.emulateMedia({ colorScheme: theme });
+        await sizes(page, person, `conversation-${theme}`);
+    }
     const stopAsking = await requests(site);
     const pages = await page.locator(".rail-items a").evaluateAll((links) => links.map((link) => link.dataset.page));
     scenario.say(`pages: ${pages.join(" ")}`);
@@ -100,14 +104,18 @@ async function signInPages(scenario, site) {
 
 async function onePage(scenario, page, person, id, key, theme) {
     await show(page, id, key);
+    await sizes(page, person, `${id}-${theme}`);
+    const found = await inaccessible(page);
+    scenario.ok(found.length === 0, `${id} can be used by everyone (${theme})`, found);
+}
+
+async function sizes(page, person, name) {
     for (const [size, width, height] of SIZES) {
         await page.setViewportSize({ width, height });
         await settled(page);
-        await person.shot(page, `${id}-${size}-${theme}`);
+        await person.shot(page, `${name}-${size}`);
     }
     await page.setViewportSize({ width: 1280, height: 800 });
-    const found = await inaccessible(page);
-    scenario.ok(found.length === 0, `${id} can be used by everyone (${theme})`, found);
 }
 
 async function show(page, id, key) {

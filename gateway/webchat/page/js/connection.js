@@ -14,7 +14,7 @@ const CONNECT_MS = 15_000, REQUEST_MS = 30_000, PROBE_MS = 4_000;
 const SCOPES = ["operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.questions", "operator.pairing"];
 const CAPS = ["tool-events", "approvals", "exec-approvals", "session-scoped-events"];
 // What no retry will change.
-const FINAL = /^(AUTH_(?!RATE_LIMITED)|DEVICE_|CONTROL_UI_|PROTOCOL_MISMATCH)/;
+const FINAL = /^(AUTH_|DEVICE_|CONTROL_UI_|PROTOCOL_MISMATCH)/;
 
 export class GatewayError extends Error {
     constructor({ message, code, details, retryable, retryAfterMs, payload, lost = false }) {
@@ -97,8 +97,8 @@ export class Connection extends Emitter {
     // ---- a life of the socket ----
 
     #open() {
-        this.#clear("retry");
         this.#drop("again");
+        this.#clear("retry");
         // Where the page came from; a proxy may have put it below a path.
         const { protocol, host, pathname } = location;
         const socket = new WebSocket(`${protocol === "https:" ? "wss" : "ws"}://${host}${pathname}`);
@@ -247,7 +247,7 @@ export class Connection extends Emitter {
         } else if (code === "PAIRING_REQUIRED") {
             this.#leave();
             this.#again("pairing", PAIRING_EVERY_MS);
-        } else if (FINAL.test(code ?? "") || error.code === "INVALID_REQUEST" && code !== "AUTH_RATE_LIMITED") {
+        } else if (FINAL.test(code ?? "") || error.code === "INVALID_REQUEST") {
             this.#leave();
             this.#become("refused");
         } else {

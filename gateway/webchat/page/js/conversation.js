@@ -13,7 +13,7 @@ export class Conversation extends Emitter {
     messages = []; // stored, by seq
     runs = new Map(); // runId → Run
     pending = []; // typed here, not seen in the transcript yet
-    notices = []; // answers that no transcript keeps (slash commands): {id, afterSeq, text, at}
+    notices = []; // what no transcript keeps (slash commands and their answers): {id, kind, afterSeq, text, at}
     loaded = false;
     loading = false;
     hasMore = false;
@@ -140,15 +140,16 @@ export class Conversation extends Emitter {
         const stored = this.messages.some((entry) => entry.runId === runId && entry.role === "assistant") || runId.startsWith("inject-");
         const text = textOf(message?.content) || payload.errorMessage;
         if (!stored && text) {
-            this.notices.push({
-                id: `notice-${runId}`, afterSeq: this.newestSeq, text, at: message?.timestamp ?? Date.now(),
-                kind: state === "error" ? "error" : "answer", runId,
-            });
+            const asked = this.pending.find((entry) => entry.runId === runId);
+            if (asked) this.#note(`asked-${runId}`, "question", asked.text, asked.at);
+            this.#note(`notice-${runId}`, state === "error" ? "error" : "answer", text, message?.timestamp ?? Date.now());
         }
-        // The answer to a command has no stored question either.
-        const waiting = this.pending.find((entry) => entry.runId === runId);
-        if (waiting && waiting.state !== "failed") waiting.state = "done";
+        this.pending = this.pending.filter((entry) => entry.runId !== runId || entry.state === "failed");
         this.emit("ended", { runId, state, text: text || run?.text || "", error: payload.errorMessage });
+    }
+
+    #note(id, kind, text, at) {
+        this.notices.push({ id, kind, text, at, afterSeq: this.newestSeq });
     }
 
     // ---- what is typed here ----

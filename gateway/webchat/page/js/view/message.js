@@ -43,7 +43,7 @@ export class MessageViews {
             before = entry;
         }
         for (const notice of extras) this.#notice(notice, show);
-        for (const entry of pending) if (entry.state !== "done" || !runs.has(entry.runId)) this.#pending(entry, show);
+        for (const entry of pending) this.#pending(entry, show);
         this.#running(conversation, before, shown);
         for (const id of this.#known.keys()) if (!seen.has(id)) this.#known.delete(id);
         return shown;
@@ -109,6 +109,10 @@ export class MessageViews {
     }
 
     #notice(notice, show) {
+        if (notice.kind === "question") {
+            show(notice.id, "", notice.at, () => this.#frame("user", false, notice.at, h("div", { class: "body bubble" }, h("p", { class: "plain" }, notice.text))));
+            return;
+        }
         show(notice.id, "", notice.at, () => this.#frame("assistant", false, notice.at, h("div", { class: "body" }, notice.kind === "error"
             ? this.#failure(notice.text, notice) : new MarkdownView(notice.text).element),
         notice.kind !== "error" && [iconButton("copy", "Copy answer", (event) => copyText(notice.text, event.currentTarget), { small: true })]));
