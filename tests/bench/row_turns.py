@@ -8,7 +8,7 @@ import time
 from bench import median, row
 from turns import gateway, model, send, until
 
-TURNS, WARM, MANY = 300, 500, 1000
+TURNS, WARM, MANY = 300, 3000, 1000
 BODY = json.dumps({"model": "bench", "stream": True, "messages": [{"role": "user", "content": "go"}]})
 
 
