@@ -80,8 +80,15 @@ async function links(scenario, gateway, browser, here) {
     scenario.ok(hello.ok && hello.payload.auth.deviceToken, "its code pairs a browser", hello);
     const second = await connect(await eve.open(`${here}/schema.json`), { bootstrapToken: made.code });
     scenario.ok(second.error?.details?.code === "AUTH_BOOTSTRAP_TOKEN_INVALID", "a second browser cannot use it", second);
+    const ida = await person(browser, "ida");
+    const open = await ida.open(`${here}/`);
+    await open.getByRole("button", { name: "Sign in" }).waitFor();
+    const { url } = jsonOf((await culvert("webchat", "--json")).out);
+    await open.evaluate((link) => location.assign(link), url);
+    await open.getByRole("navigation", { name: "Pages" }).waitFor();
+    scenario.ok(!open.url().includes("code"), "a link pasted over the open page signs in too", open.url());
     const listed = jsonOf((await culvert("devices", "list", "--json")).out);
-    scenario.ok(listed?.paired?.filter((device) => device.clientMode === "webchat").length === 2, "two browsers are paired", listed);
+    scenario.ok(listed?.paired?.filter((device) => device.clientMode === "webchat").length === 3, "three browsers are paired", listed);
 }
 
 // The port forwarded by ssh: to the gateway a road that others may share.

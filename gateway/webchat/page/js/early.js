@@ -8,6 +8,10 @@
         history.replaceState(null, "", location.pathname);
         Object.defineProperty(window, "culvertCode", { value: code, configurable: true });
     }
+    // A link pasted over a page that is open changes its fragment only: the page begins again with it.
+    addEventListener("hashchange", () => {
+        if (new URLSearchParams(location.hash.slice(1)).has("code")) location.reload();
+    });
     try {
         const theme = localStorage.getItem("culvert.theme");
         if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
