@@ -11,6 +11,7 @@
 #include "gateway/method/call.h"
 #include "gateway/method/keys.h"
 #include "gateway/session/command.h"
+#include "gateway/session/level.h"
 #include "gateway/session/row.h"
 #include "gateway/session/transcript.h"
 #include "gateway/session/turn.h"
@@ -46,6 +47,7 @@ const struct field chat_history_reply[] = {
     R_INT("totalMessages", OPTIONAL),
     R_ANY("defaults", OPTIONAL),
     R_ANY("sessionInfo", OPTIONAL),
+    R_ANY("inFlightRun", OPTIONAL),
     R_ANY("agentsList", OPTIONAL),
     R_OBJECT("metadata", OPTIONAL, metadata_rows),
     F_END,
@@ -100,6 +102,7 @@ static void history_write_v4(struct history_read *read, const struct session *se
     row_write_defaults(gw, 4, w);
     jw_key(w, "sessionInfo");
     row_write(gw, read->key, session, &options, w);
+    turn_write_in_flight(gw, read->key, w);
 }
 
 static int history_reply(struct history_read *read)
@@ -107,7 +110,9 @@ static int history_reply(struct history_read *read)
     struct gateway *gw = call_gateway(read->call);
     struct session *session = session_find(gw, read->key);
     int version = call_version(read->call);
+    struct key_rules rules = session_rules(gw);
     struct json_writer *w = call_reply(read->call);
+    char agent[AGENT_ID_MAX + 1];
 
     jw_object(w);
     jw_kstr(w, "sessionKey", read->params->session_key);
@@ -116,7 +121,8 @@ static int history_reply(struct history_read *read)
     for (size_t i = 0; i < read->page.count; i++)
         transcript_write_row(&read->page.rows[i], version, read->params->max_chars, w);
     jw_array_end(w);
-    jw_kstr(w, "thinkingLevel", session ? session_text(session, "thinkingLevel", "off") : "off");
+    key_agent(&rules, read->key, agent);
+    jw_kstr(w, "thinkingLevel", level_of(gw, session, agent, LEVEL_THINKING));
     if (version >= 4)
         history_write_v4(read, session, w);
     if (read->startup) {

@@ -8,6 +8,7 @@
 #include "gateway/method/call.h"
 #include "gateway/method/chat.h"
 #include "gateway/session/attachment.h"
+#include "gateway/session/level.h"
 #include "gateway/session/row.h"
 #include "gateway/session/transcript.h"
 #include "gateway/session/turn.h"
@@ -137,12 +138,15 @@ static int create_set(struct gateway *gw, struct session *session, const struct 
         return -ERR_INVALID;
     if (p->parent && session_canonical(gw, p->parent, NULL, parent, fault) < 0)
         return -ERR_INVALID;
+    if (p->thinking && !level_thinking_spelled(p->thinking))
+        return fault_set(fault, -ERR_INVALID,
+                         "invalid thinkingLevel (use off, minimal, low, medium, high or xhigh)");
     if (p->display_name)
         session_set_text(session, "displayName", p->display_name);
     if (p->category)
         session_set_text(session, "category", p->category);
     if (p->thinking)
-        session_set_text(session, "thinkingLevel", p->thinking);
+        session_set_text(session, "thinkingLevel", level_thinking_spelled(p->thinking));
     if (p->parent)
         session_set_text(session, "parentSessionKey", parent);
     if (p->permission_mode)

@@ -238,6 +238,22 @@ void turn_write_run_ids(struct gateway *gw, const char *session_key, struct json
     jw_array_end(w);
 }
 
+void turn_write_in_flight(struct gateway *gw, const char *session_key, struct json_writer *w)
+{
+    struct lane *lane = gw->turns ? lane_find(gw->turns, session_key) : NULL;
+    struct turn *turn = lane_first(lane);
+
+    if (!turn || turn->state != TURN_RUNNING || !turn->kind)
+        return;
+    jw_kobject(w, "inFlightRun");
+    jw_kstr(w, "runId", turn->run_id);
+    jw_key(w, "text");
+    jw_strn(w, turn->sent ? turn->text.data : "", turn->sent);
+    jw_kint(w, "startedAt", turn->started_at);
+    jw_kbool(w, "sessionAbortable", true);
+    jw_object_end(w);
+}
+
 size_t turn_count(const struct gateway *gw)
 {
     return gw->turns->running;

@@ -6,6 +6,7 @@
 #include "gateway/agent/agent.h"
 #include "gateway/event/event.h"
 #include "gateway/gateway.h"
+#include "gateway/session/queue.h"
 #include "gateway/session/turn.h"
 
 #include <string.h>
@@ -123,6 +124,7 @@ static void row_write_v4(struct gateway *gw, const char *key, const struct sessi
     row_texts_write(s, row_texts_v4, COUNT(row_texts_v4), w);
     row_numbers_write(s, row_numbers_v4, COUNT(row_numbers_v4), w);
     jw_ktree(w, "fastMode", json_get(s->entry, "fastMode"));
+    jw_kstr(w, "effectiveQueueMode", queue_modes[queue_rules_of(gw, s).mode]);
     jw_ktree(w, "estimatedCostUsd", json_get(s->entry, "estimatedCostUsd"));
 }
 

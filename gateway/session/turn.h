@@ -76,6 +76,9 @@ struct json *turn_known(struct gateway *gw, enum turn_method method, const char 
 bool turn_active(struct gateway *gw, const char *session_key); /* something runs or waits there */
 void turn_write_run_ids(struct gateway *gw, const char *session_key,
                         struct json_writer *w); /* array */
+/* inFlightRun {runId, text, startedAt, sessionAbortable}: the answer being written there, with the text that
+ * deltas have told so far, so that what comes next fits behind it. Nothing when none is. */
+void turn_write_in_flight(struct gateway *gw, const char *session_key, struct json_writer *w);
 /* Stops the run (NULL: all) of that session; writes the ids it stopped as an array. reason: "rpc",
  * "stop". Returns how many. */
 size_t turn_abort(struct gateway *gw, const char *session_key, const char *run_id,

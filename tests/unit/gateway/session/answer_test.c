@@ -289,3 +289,28 @@ T(who_missed_deltas_of_a_long_answer_is_told_it_whole)
     buf_done(&tally.text);
     rig_free(rig);
 }
+
+T(who_comes_in_the_middle_sees_what_was_told)
+{
+    struct rig *rig = rig_new("{agents:{defaults:{thinkingDefault:'low'}}}");
+    struct peer *p = peer_connect(rig, 4, SCOPES);
+
+    actor_reset();
+    t_json(peer_call(p, "chat.history", "{'sessionKey':'main'}"),
+           "{'payload':{'thinkingLevel':'low'}}");
+    chat_send(p, "main", "go", "k1");
+    t_ok(actor_wait(rig, 0));
+    actor_say(0, "told");
+    t_json(chat_next(p, "delta"), "{'payload':{'deltaText':'told'}}");
+    actor_say(0, ", not yet");
+    const char *page = peer_call(p, "chat.history", "{'sessionKey':'main'}");
+    t_json(page, "{'payload':{'inFlightRun':{'runId':'k1','text':'told','sessionAbortable':true},"
+                 "'sessionInfo':{'effectiveQueueMode':'steer'}}}");
+    rig_advance(rig, 150);
+    t_json(chat_next(p, "delta"), "{'payload':{'deltaText':', not yet'}}"); /* fits behind it */
+    actor_end(0);
+    t_has(chat_next(p, "final"), "k1");
+    page = peer_call(p, "chat.history", "{'sessionKey':'main'}");
+    t_ok(!strstr(page, "inFlightRun"));
+    rig_free(rig);
+}
