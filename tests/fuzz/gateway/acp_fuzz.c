@@ -25,15 +25,15 @@ static void story_call(const struct json *part)
     story.called[story.count++] = mem_string(json_string(json_get(part, "id"), ""));
 }
 
+/* Of something that was called, and has none yet. */
 static void story_result(const char *id)
 {
-    for (size_t i = 0; i < story.count; i++) {
-        if (story.ended[i] || strcmp(story.called[i], id) != 0)
-            continue;
-        story.ended[i] = true;
-        return;
-    }
-    require(!"a result of nothing that was called");
+    size_t i = 0;
+
+    while (i < story.count && (story.ended[i] || strcmp(story.called[i], id) != 0))
+        i++;
+    require(i < story.count);
+    story.ended[i] = true;
 }
 
 static void on_message(void *arg, const struct agent_message *message)
