@@ -167,6 +167,7 @@ static struct agent_run *builtin_new(struct gateway *gw, const struct agent_requ
     run->max_tokens = request->max_tokens;
     run->client_tools = request->client_tools ? json_copy(request->client_tools) : NULL;
     run->user_seq = request->user_seq;
+    run->first_seq = request->first_seq;
     run->until = loop_now(gw->loop) + request->timeout_ms;
     run->usage = (struct model_usage){-1, -1, -1, -1};
     (void)snprintf(run->model.provider, sizeof(run->model.provider), "%s", request->provider);
@@ -234,6 +235,8 @@ static void builtin_on_gathered(void *arg, int result, struct gathered *out,
     prompt_done(&run->prompt);
     run->prompt = out->prompt;
     out->prompt = (struct prompt){0};
+    if (run->first_seq > 0 && run->first_seq < run->user_seq)
+        run->prompt.question_first = run->first_seq;
     builtin_define_tools(run);
     builtin_write_system(run, out->files);
     gathered_done(out);

@@ -28,9 +28,9 @@ struct agent_run {
     struct model_name model;
     bool model_chosen;
     enum model_thinking thinking;
-    int64_t max_tokens;        /* 0: the model's own */
-    struct json *client_tools; /* NULL: none */
-    int64_t user_seq, until;   /* until: loop_now() */
+    int64_t max_tokens;                 /* 0: the model's own */
+    struct json *client_tools;          /* NULL: none */
+    int64_t user_seq, first_seq, until; /* until: loop_now() */
 
     /* what the model is asked with */
     struct prompt prompt;

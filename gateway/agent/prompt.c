@@ -272,7 +272,7 @@ void prompt_load(struct prompt *prompt, const struct store_row *rows, size_t cou
         .user_seq = user_seq,
     };
 
-    prompt->question_seq = user_seq;
+    prompt->question_seq = prompt->question_first = user_seq;
     loader_read(&loader);
     loader_order(&loader);
     mem_free(loader.messages);
@@ -321,8 +321,8 @@ int64_t prompt_through(const struct prompt *prompt, size_t cut)
         if (seq > 0 && (first == 0 || seq < first))
             first = seq;
     }
-    if (prompt->question_seq && (first == 0 || first > prompt->question_seq))
-        first = prompt->question_seq;
+    if (prompt->question_seq && (first == 0 || first > prompt->question_first))
+        first = prompt->question_first;
     return first > 0 ? first - 1 : 0;
 }
 
@@ -333,12 +333,15 @@ void prompt_replace(struct prompt *prompt, size_t cut, const char *summary)
 
     prompt_init(prompt);
     prompt->question_seq = old.question_seq;
+    prompt->question_first = old.question_first;
     prompt_add_summary(prompt, summary);
     json_each (message, old.messages) {
-        bool question = old.question_seq && old.items[i].seq == old.question_seq;
+        const struct prompt_item *item = &old.items[i];
+        bool question = old.question_seq && item->kind == PROMPT_USER &&
+                        item->seq >= old.question_first && item->seq <= old.question_seq;
 
         if (i >= cut || question)
-            prompt_add(prompt, json_copy(message), old.items[i].seq);
+            prompt_add(prompt, json_copy(message), item->seq);
         i++;
     }
     prompt_done(&old);

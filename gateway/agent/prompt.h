@@ -18,7 +18,8 @@ struct prompt {
     struct json *messages;     /* array for model_request, one message per item */
     struct prompt_item *items; /* owned */
     size_t count, tokens;      /* tokens of all items */
-    int64_t question_seq;      /* of the message to answer; 0: none */
+    int64_t question_seq;      /* of the message to answer, the last of them; 0: none */
+    int64_t question_first;    /* the first, where several are answered together; else the same */
     bool summarized;           /* the first item is a summary of what was before */
 };
 

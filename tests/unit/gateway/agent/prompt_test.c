@@ -177,7 +177,7 @@ static void fill(struct prompt *prompt, const char *const *messages, int64_t use
         row(&rows, ++seq, "r", *messages);
     prompt_init(prompt);
     prompt_load(prompt, rows.rows, rows.count, user_seq ? user_seq : seq);
-    prompt->question_seq = user_seq;
+    prompt->question_seq = prompt->question_first = user_seq;
     rows_free(&rows);
 }
 
@@ -273,6 +273,24 @@ T(the_question_stays)
     CLEAN(mem_free) char *text = json_print(prompt.messages, false);
     t_json(text, "[{'role':'user'},{'content':'question'},{'role':'assistant'},{'toolCallId':'b'},{"
                  "'content':'x'}]");
+    prompt_done(&prompt);
+}
+
+/* Several messages may be answered together: each of them stays. */
+T(all_questions_of_a_turn_stay)
+{
+    static const char *const messages[] = {
+        USER("old"),      SAID("old"), USER("first"), USER("second"),
+        CALLS(CALL("a")), RESULT("a"), SAID("x"),     NULL};
+    struct prompt prompt;
+
+    fill(&prompt, messages, 4);
+    prompt.question_first = 3;
+    t_eq(prompt_through(&prompt, 6), 2);
+    prompt_replace(&prompt, 6, "summary");
+    CLEAN(mem_free) char *text = json_print(prompt.messages, false);
+    t_json(text,
+           "[{'role':'user'},{'content':'first'},{'content':'second'},{'content':[{'text':'x'}]}]");
     prompt_done(&prompt);
 }
 
