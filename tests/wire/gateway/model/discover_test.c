@@ -137,8 +137,8 @@ T(not_looked_for)
     static const char *const configs[] = {
         "{models:{providers:{ollama:{enabled:false,baseUrl:\"http://127.0.0.1:%d\"}}}}",
         "{models:{providers:{ollama:{baseUrl:\"http://127.0.0.1:%d\",models:[{id:\"mine\"}]}}}}",
-        "{models:{providers:{ollama:{api:\"openai-completions\",baseUrl:\"http://127.0.0.1:%d/"
-        "v1\"}}}}",
+        ("{models:{providers:{ollama:{api:\"openai-completions\",baseUrl:\"http://127.0.0.1:%d/"
+         "v1\"}}}}"),
     };
     static const char *const scripts[] = {KNOCK, NULL};
 
