@@ -1,5 +1,5 @@
-// WebChat in a real browser: what a person does there, and what must not go wrong while they do. Each part has people
-// and sessions of its own; they run side by side. The model answers when the test says so.
+// WebChat in a real browser (kit/browser.mjs): what a person does there, and what must not go wrong while they do. Each
+// part has people and sessions of its own; they run side by side. The model answers when the test says so.
 import { connect, newDevice } from "./kit/raw.mjs";
 import { answers, enter, live, look, picture, questions, say, sessionKey, signInLink, startMortal, startSite, waitText } from "./webchat/site.mjs";
 import { hostile } from "./webchat/hostile.mjs";
