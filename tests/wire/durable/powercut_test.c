@@ -22,7 +22,8 @@
 #define DISK_CUTS  6  /* lives of one disk */
 #define LIFE_STEPS 20000
 #define SCOPES     "operator.admin operator.read operator.write"
-#define CONFIG     "{agents:{defaults:{maxConcurrent:8}}}"
+#define CONFIG                                                                                     \
+    "{agents:{defaults:{maxConcurrent:8}},messages:{queue:{mode:'followup',cap:64,drop:'new'}}}"
 
 enum fate { UNKNOWN, ACKNOWLEDGED };
 
