@@ -12,6 +12,7 @@ from kit import Client, Model, check, main, percentile, running, say, until
 OUTPUT_MAX, OUTPUT_MAX_V3, OUTPUT_TOTAL_MAX = 52428800, 1572864, 268435456
 RUNS, WORDS, WIDTH = 3, 800, 100
 MIB = 1024 * 1024
+WHOLE = {"agents": {"defaults": {"compaction": {"enabled": False}}}}  # a long history stays as it is
 BAR_MS = 1000  # of the others' p99, with a sanitizer on a busy machine; the numbers are told
 
 
@@ -116,7 +117,7 @@ def warned(gateway, words):
 
 async def own_ceiling(folder):
     """Version 3 and version 4, each at its own policy.maxBufferedBytes."""
-    async with running(folder) as gateway:
+    async with running(folder, WHOLE) as gateway:
         filler = await Client.open(gateway, unix=True)
         await fill(filler, 6)
         asker = await Asker.start(gateway)
@@ -149,7 +150,7 @@ async def own_ceiling(folder):
 
 async def process_ceiling(folder):
     """Five readers with 42 MiB each and one with 48: past 256 MiB that one goes, the rest get all they asked for."""
-    async with running(folder) as gateway:
+    async with running(folder, WHOLE) as gateway:
         filler = await Client.open(gateway, unix=True)
         await fill(filler, 6)
         size = len((await filler.call("chat.history", {"sessionKey": "big", "limit": 1000}))["payload"]["messages"])
