@@ -259,6 +259,13 @@ static void settle(struct conn *conn)
         return;
     }
 
+    /* A code pairs a device or lets it back in; it gives nobody what its maker does not hold. */
+    const struct device *known = device_find(conn->gw, h->key.id);
+    if (h->by_code && known && !scope_may_give(h->giver, known->scopes)) {
+        handshake_refuse(conn, REFUSAL_BOOTSTRAP_TOKEN);
+        return;
+    }
+
     struct store_batch *batch = store_batch(conn->gw->store);
     bool silent =
         h->by_code || (conn->local && config_bool(conn->gw->config, KNOB_pairing_auto_local));

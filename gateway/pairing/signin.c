@@ -102,7 +102,8 @@ bool signin_use(struct gateway *gw, const char *code, const char *device_id, sco
         maker = paired_operator(gw, row->maker);
         if (!maker)
             return false;
-        *ret_scopes &= scope_effective(maker->scopes, 4);
+        *ret_scopes &= scope_effective(maker->scopes, 4) &
+                       scope_effective(device_token_of(maker, ROLE_OPERATOR)->scopes, 4);
     }
     snprintf(row->used_by, sizeof(row->used_by), "%s", device_id);
     return true;

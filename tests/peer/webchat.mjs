@@ -172,6 +172,15 @@ async function stream(scenario, site) {
     const order = await page.locator(".message").allTextContents();
     scenario.ok(order.at(-2).includes("/status") && order.at(-1).includes("Session agent:main"), "a command stands before its answer", order.slice(-2));
 
+    await page.getByRole("button", { name: /^Thinking/ }).click();
+    await page.getByRole("menuitemradio", { name: /High/i }).first().click();
+    await page.getByRole("button", { name: /^Thinking high/ }).waitFor();
+    asked = site.model.next("Think hard");
+    await say(page, "Think hard");
+    scenario.ok((await asked.request).reasoning_effort === "high", "the model thinks as much as was chosen", (await asked.request).reasoning_effort);
+    asked.text("Hard.").end();
+    await waitText(answers(page), "Hard.");
+
     await page.getByRole("button", { name: /^Model:/ }).click();
     await page.getByRole("menuitemradio", { name: /Mini/ }).click();
     await page.getByRole("button", { name: "Model: paced/paced-2" }).waitFor();
@@ -299,6 +308,7 @@ async function offline(scenario, site) {
     await page.locator(".line-state .bar").waitFor();
     await say(page, "Into the silence");
     await page.getByText("is sent when the gateway is back").waitFor();
+    await page.waitForTimeout(30_000); // what is tested is half a minute without a line, not an event
     site.link.mend();
     await person.offline(false);
     await asked.request;

@@ -256,5 +256,17 @@ T(text_files_are_put_into_the_message)
                     "'suppressCommandInterpretation':true}"),
           "started");
     t_ok(script_wait(rig, 2));
+    script_end(2);
+    /* HTML that calls itself an image is text */
+    t_has(peer_call(p, "chat.send",
+                    "{'sessionKey':'html','message':'look','idempotencyKey':'k5','attachments':[{"
+                    "'fileName':'evil.html','mimeType':'image/png','content':'PHNjcmlwdD4='}]}"),
+          "started");
+    t_ok(script_wait(rig, 3));
+    t_json(
+        script_runs[3].messages,
+        "[{'role':'user','content':[{'type':'text','text':'look'},{'type':'text','text':'Attached "
+        "file evil.html:\\n```\\n<script>\\n```'}]}]");
+    script_end(3);
     rig_free(rig);
 }

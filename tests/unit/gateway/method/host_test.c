@@ -81,6 +81,14 @@ T(what_is_not_there_is_empty)
         {"sessions.branches.list", "{'branches':[]}"},
         {"channels.pairing.list", "{'accounts':[],'requests':[]}"},
         {"users.prefs.get", "{'status':'no_durable_identity'}"},
+        {"plugin.approval.list", "[]"},
+        {"openclaw.approval.list", "[]"},
+        {"node.list", "{'nodes':[]}"},
+        {"node.pair.list", "{'pending':[]}"},
+        {"question.list", "{'questions':[]}"},
+        {"taskSuggestions.list", "{'suggestions':[]}"},
+        {"sessions.groups.list", "{'groups':[]}"},
+        {"sessions.catalog.list", "{'catalogs':[]}"},
     };
     struct rig *rig = rig_new(NULL);
     struct peer *p = peer_connect(rig, 4, "operator.admin");

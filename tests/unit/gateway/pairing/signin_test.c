@@ -146,6 +146,37 @@ T(a_code_ends_with_its_makers_device)
     rig_free(rig);
 }
 
+/* … nor to a device that is known and held more once. */
+T(a_code_gives_a_known_device_no_more_either)
+{
+    struct rig *rig = rig_new(NULL);
+    struct kit_device d = kit_device(1), other = kit_device(2);
+    struct peer *admin = peer_connect(rig, 4, "operator.admin"),
+                *lesser = peer_connect(rig, 4, "operator.pairing operator.read");
+    CLEAN(mem_free) char *first = ask_link(admin), *less = ask_link(lesser);
+    char own[TOKEN_TEXT];
+
+    expect(rig, REMOTE, first, &d, "{'ok':true}");
+    CLEAN(mem_free)
+    char *revoke = mem_format("{'deviceId':'%s','role':'operator'}", d.id);
+    t_json(peer_call(admin, "device.token.revoke", revoke), "{'ok':true}");
+    expect(rig, REMOTE, less, &d, INVALID);
+
+    /* A token that was narrowed makes codes that are as narrow, also those made before. */
+    CLEAN(mem_free)
+    char *narrow = mem_format("{'deviceId':'%s','role':'operator','scopes':['operator.read',"
+                              "'operator.pairing']}",
+                              d.id);
+    signin_make(rig->gw, d.id, SCOPE_ALL, own);
+    t_json(peer_call(admin, "device.token.rotate", narrow), "{'ok':true}");
+    expect(rig, REMOTE, own, &d, INVALID);
+    signin_make(rig->gw, d.id, SCOPE_ALL, own);
+    CLEAN(mem_free) char *hello = show(rig, REMOTE, own, &other, NULL);
+    CLEAN(mem_free) char *scopes = visitor_pick(hello, "payload.auth.scopes");
+    t_str(scopes, "[\"operator.read\",\"operator.pairing\"]");
+    rig_free(rig);
+}
+
 T(only_an_operator_with_a_key_signs_in)
 {
     struct rig *rig = rig_new(NULL);

@@ -12,7 +12,7 @@ export class Channels extends Page {
             read: () => app.connection.request("channels.status"),
             draw: ({ channelOrder = [], channelLabels = {}, channelAccounts = {}, channels = {} }) => channelOrder.length
                 ? h("div", { class: "cards" }, channelOrder.map((id) => card(id, channelLabels[id] ?? id, channelAccounts[id] ?? [], channels[id])))
-                : empty("channels", "No channels", "A channel appears here when it is set up in the configuration under channels."),
+                : empty("channels", "No channels", "This version reaches people by this page and by clients; it has no channels yet."),
         });
     }
 }

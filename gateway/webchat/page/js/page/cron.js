@@ -18,7 +18,7 @@ export class Cron extends Page {
                 ["Next", ({ enabled, state = {} }) => (enabled ? time(state.nextRunAtMs) : badge("off"))],
                 ["Last", ({ state = {} }) => [time(state.lastRunAtMs), " ", state.lastStatus && badge(state.lastStatus, { ok: "good", error: "bad" }[state.lastStatus]), state.lastError && h("div", { class: "bad-text" }, state.lastError)]],
                 ["", (job) => this.#buttons(app, job), { kind: "acts" }],
-            ], jobs) : empty("cron", "No jobs", "A job appears here when an agent or a client makes one."),
+            ], jobs) : empty("cron", "No jobs", "This version runs no jobs yet."),
         });
     }
 

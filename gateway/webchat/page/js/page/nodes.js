@@ -21,7 +21,7 @@ export class Nodes extends Page {
             draw: ({ nodes, pending }) => [
                 pending.length > 0 && section("Waiting for approval", pending.map((request) => this.#request(app, request))),
                 nodes.length ? h("div", { class: "cards" }, nodes.map((node) => this.#node(app, node)))
-                    : empty("nodes", "No nodes", "A machine appears here when it connects as a node."),
+                    : empty("nodes", "No nodes", "This version takes no nodes yet."),
             ],
         });
     }
