@@ -1,5 +1,6 @@
 // WebChat in a real browser (kit/browser.mjs): what a person does there, and what must not go wrong while they do. Each
 // part has people and sessions of its own; they run side by side. The model answers when the test says so.
+import { startLink } from "./kit/browser.mjs";
 import { connect, newDevice } from "./kit/raw.mjs";
 import { answers, enter, live, look, picture, questions, say, sessionKey, signInLink, startMortal, startSite, waitText } from "./webchat/site.mjs";
 import { hostile } from "./webchat/hostile.mjs";
@@ -279,14 +280,15 @@ async function queue(scenario, site) {
 // ---- a bad line ----
 
 async function offline(scenario, site) {
-    const { page, person } = await enter(site, "offline", { url: site.link.url });
+    const line = await startLink(scenario, site.gateway.port); // its own: the others need theirs whole
+    const { page, person } = await enter(site, "offline", { url: line.url });
     person.expect(/WebSocket|ERR_/);
     let asked = site.model.next("Before the line goes");
     await say(page, "Before the line goes");
     await asked.request;
     asked.text("It will go ");
     await waitText(live(page), "It will go");
-    site.link.cut();
+    line.cut();
     await page.locator(".line-state .bar").waitFor();
     asked.text("and come back.").end();
     await say(page, "Written while offline");
@@ -294,8 +296,8 @@ async function offline(scenario, site) {
     scenario.ok(true, "a message waits for the gateway, and says so");
     const mine = () => site.model.requests.filter(({ messages }) => JSON.stringify(messages).includes("Written while offline")).length;
     await page.goto("about:blank");
-    site.link.mend();
-    await page.goto(`${site.link.url}/`);
+    line.mend();
+    await page.goto(`${line.url}/`);
     await waitText(answers(page), "It will go and come back.");
     await scenario.until("the waiting message to be answered", async () => (await answers(page).count()) === 2);
     scenario.ok(await questions(page).filter({ hasText: "Written while offline" }).count() === 1, "it is sent once, also over a reload", await page.locator(".log").innerText());
@@ -303,13 +305,13 @@ async function offline(scenario, site) {
 
     // Bytes just stop: nobody is told. What is sent then must find that out and come through once.
     asked = site.model.next("Into the silence");
-    site.link.freeze();
+    line.freeze();
     await person.offline(true);
     await page.locator(".line-state .bar").waitFor();
     await say(page, "Into the silence");
     await page.getByText("is sent when the gateway is back").waitFor();
     await page.waitForTimeout(30_000); // what is tested is half a minute without a line, not an event
-    site.link.mend();
+    line.mend();
     await person.offline(false);
     await asked.request;
     asked.text("Heard you.").end();
