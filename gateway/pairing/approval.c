@@ -43,12 +43,13 @@ struct approval {
     struct approval_waiter waiters[APPROVAL_WAITERS_MAX];
     size_t waiter_count;
     bool no_always;
+    bool telling; /* it has ended and its callbacks run: it stays until they have */
 };
 
 struct approvals {
     struct gateway *gw;
     struct approval *first, **tail; /* oldest first */
-    size_t pending, ended;
+    size_t pending, ended;          /* ended: without those that are telling */
 };
 
 static void approval_on_deadline(void *arg);
@@ -93,7 +94,7 @@ static void approval_on_forget(void *arg)
 static struct approval *approvals_oldest(struct approvals *approvals, bool pending)
 {
     for (struct approval *a = approvals->first; a; a = a->next) {
-        if ((a->state == APPROVAL_PENDING) == pending)
+        if ((a->state == APPROVAL_PENDING) == pending && !a->telling)
             return a;
     }
     return NULL;
@@ -398,7 +399,8 @@ struct approval *approval_ask(struct gateway *gw, const struct approval_request 
 
 /* ---- the end ---- */
 
-/* The state first, then the callbacks: they may ask, wait and decide again. */
+/* The state first, then the callbacks: they may ask, wait and decide again. Only then is it one of the ended,
+ * which may be forgotten. */
 static void approval_end(struct approval *approval, enum approval_state state,
                          enum approval_decision decision, int result, const char *resolved_by)
 {
@@ -408,8 +410,8 @@ static void approval_end(struct approval *approval, enum approval_state state,
 
     approval->state = state;
     approval->decision = decision;
+    approval->telling = true;
     approvals->pending--;
-    approvals->ended++;
     timer_stop(approval->gw->loop, &approval->timer);
     log_info("%s: %s%s%s",
              state == APPROVAL_DECIDED ? approval_decision_name(decision)
@@ -421,6 +423,8 @@ static void approval_end(struct approval *approval, enum approval_state state,
     for (size_t i = 0; i < waiters; i++)
         approval->waiters[i].fn(approval->waiters[i].arg, result, decision, resolved_by);
     approval->waiter_count = 0;
+    approval->telling = false;
+    approvals->ended++;
     timer_start(approval->gw->loop, &approval->timer, APPROVAL_ENDED_MS, 0, approval_on_forget,
                 approval);
     if (approvals->ended > APPROVALS_ENDED_MAX)

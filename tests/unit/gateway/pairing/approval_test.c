@@ -256,6 +256,46 @@ T(the_table_has_a_ceiling)
     t_eq(answer.result, -ERR_INTERRUPTED);
 }
 
+struct busy {
+    struct gateway *gw;
+    struct answer answer, waiter;
+};
+
+/* More than are kept end while the first one's callback runs. */
+static void on_busy(void *arg, int result, enum approval_decision decision, const char *resolved_by)
+{
+    struct busy *busy = arg;
+    struct approval *found = NULL;
+    struct fault fault = {0};
+
+    on_answer(&busy->answer, result, decision, resolved_by);
+    for (int i = 0; i < 2 * APPROVALS_ENDED_MAX; i++) {
+        struct approval *other = approval_ask(busy->gw, &(struct approval_request){.command = "x"},
+                                              on_answer, NULL, &fault);
+        t_ok(other != NULL);
+        approval_withdraw(other);
+    }
+    t_eq(approval_find(busy->gw, "first", &found), 0);
+}
+
+T(one_that_is_telling_is_not_forgotten)
+{
+    struct rig *rig = rig_new(NULL);
+    struct busy busy = {.gw = rig->gw};
+    struct fault fault = {0};
+    struct approval *first = approval_ask(
+        rig->gw, &(struct approval_request){.id = "first", .command = "x"}, on_busy, &busy, &fault);
+
+    t_ok(first != NULL);
+    t_eq(approval_wait(first, on_answer, &busy.waiter), 0);
+    t_eq(approval_decide(first, APPROVAL_ALLOW_ONCE, "me"), 0);
+    t_eq(busy.answer.count, 1);
+    t_eq(busy.waiter.count, 1);
+    t_eq(busy.waiter.decision, APPROVAL_ALLOW_ONCE);
+    t_eq(approval_find(rig->gw, "first", &first), -ERR_NOT_FOUND); /* now it is the oldest */
+    rig_free(rig);
+}
+
 T(what_cannot_be_seen_is_shown)
 {
     const char *const cases[][2] = {
