@@ -14,8 +14,10 @@
 
 #include <string.h>
 
-#define OPTIONS_MAX 32
-#define INPUT_SHOWN 32768 /* bytes of a call's arguments that a person is shown */
+#define OPTIONS_MAX    32
+#define TITLE_SHOWN    4096  /* bytes of a call's title that a person is shown */
+#define INPUT_SHOWN    32768 /* likewise of its arguments */
+#define WRITE_PATH_MAX 2048  /* of a file to be written; it is shown whole */
 
 enum option { ALLOW_ONCE, ALLOW_ALWAYS, REJECT_ONCE, REJECT_ALWAYS, OPTION_COUNT };
 static const char *const option_kinds[OPTION_COUNT] = {"allow_once", "allow_always", "reject_once",
@@ -151,28 +153,54 @@ static enum verdict permission_policy(const struct acp_child *child, const struc
 
 /* ---- asking ---- */
 
-/* What the call would do, as far as the program says: its title, its command or its arguments. */
+/* At most max bytes of it, and how many more there are. */
+static void add_shown(struct buf *b, const char *text, size_t max)
+{
+    size_t length = strlen(text), shown = length < max ? length : max;
+
+    while (shown < length && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80)
+        shown--;
+    buf_add(b, text, shown);
+    if (shown < length)
+        buf_addf(b, "\n(and %zu bytes more, which are not shown)", length - shown);
+}
+
+/* A command alone is shown as it is; beside other members it comes first, and none of them is left out. NULL:
+ * there is nothing. */
+static char *permission_input(const struct json *input)
+{
+    const struct json *command = json_get(input, "command");
+    CLEAN(json_free) struct json *others = NULL;
+    CLEAN(mem_free) char *first = NULL;
+    CLEAN(mem_free) char *rest = NULL;
+
+    if (json_kind(input) == JSON_NULL ||
+        ((json_kind(input) == JSON_OBJECT || json_kind(input) == JSON_ARRAY) &&
+         json_count(input) == 0))
+        return NULL;
+    if (json_kind(command) != JSON_STRING)
+        return json_print(input, false);
+    if (json_count(input) == 1)
+        return mem_string(json_string(command, ""));
+    others = json_copy(input);
+    json_remove(others, "command");
+    first = json_print(command, false);
+    rest = json_print(others, false);
+    return mem_format("{\"command\":%s,%s", first, rest + 1);
+}
+
+/* What the call would do, as far as the program says: its title and its arguments. */
 static char *permission_text(const struct json *call)
 {
-    const struct json *input = json_get(call, "rawInput"), *command = json_get(input, "command");
     const char *title = json_string(json_get(call, "title"), NULL);
-    CLEAN(mem_free) char *printed = NULL;
+    CLEAN(mem_free) char *input = permission_input(json_get(call, "rawInput"));
     struct buf b;
 
     buf_init(&b, APPROVAL_COMMAND_MAX);
-    buf_addf(&b, "%.4096s", title ? title : json_string(json_get(call, "kind"), "a tool"));
-    if (json_kind(command) == JSON_STRING)
-        printed = mem_string(json_string(command, ""));
-    else if (json_count(input) > 0)
-        printed = json_print(input, false);
-    if (printed && (!title || strcmp(printed, title) != 0)) {
-        size_t length = strlen(printed), shown = length < INPUT_SHOWN ? length : INPUT_SHOWN;
-
-        while (shown < length && shown > 0 && ((unsigned char)printed[shown] & 0xc0) == 0x80)
-            shown--;
-        buf_addf(&b, "\n%.*s", (int)shown, printed);
-        if (shown < length)
-            buf_addf(&b, "\n(and %zu bytes more, which are not shown)", length - shown);
+    add_shown(&b, title ? title : json_string(json_get(call, "kind"), "a tool"), TITLE_SHOWN);
+    if (input && (!title || strcmp(input, title) != 0)) {
+        buf_add_char(&b, '\n');
+        add_shown(&b, input, INPUT_SHOWN);
     }
     return buf_take(&b);
 }
@@ -287,21 +315,26 @@ void acp_permission_ask(struct acp_child *child, const char *id, const struct js
     permission_begin(permission);
 }
 
+/* What is shown is what will be written: the path and the content, and nothing else that was sent. */
 void acp_permission_write(struct acp_child *child, const char *id, const struct json *params)
 {
+    const char *path = json_string(json_get(params, "path"), NULL);
+    const char *content = json_string(json_get(params, "content"), NULL);
     struct acp_permission *permission;
     CLEAN(mem_free) char *title = NULL;
-    struct json *call;
+    struct json *call, *input;
 
-    if (!permission_may(child, params)) {
+    if (!permission_may(child, params) || !path || strlen(path) > WRITE_PATH_MAX || !content) {
         (void)rpc_reply_error(&child->rpc, id, RPC_INVALID_PARAMS, "Invalid params");
         return;
     }
-    title = mem_format("Write %.2048s", json_string(json_get(params, "path"), ""));
+    title = mem_format("Write %s", path);
+    input = json_new_object();
+    json_put(input, "content", json_new_string(content));
     call = json_new_object();
     json_put(call, "title", json_new_string(title));
     json_put(call, "kind", json_new_string("edit"));
-    json_put(call, "rawInput", json_copy(params));
+    json_put(call, "rawInput", input);
     permission = permission_new(child, id, call);
     permission->write = json_copy(params);
     permission->options[ALLOW_ONCE] = mem_string(WRITE_ALLOWED);

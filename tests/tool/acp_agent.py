@@ -3,7 +3,7 @@
 
 The prompt's first word says what: hello, work, permit, crash, signal, hang, wait, flood, flood-bytes, garbage,
 garbage-many, huge, twice, ids, grandchild, env, memory, image, bad-stop, tools-many, fail, read PATH, write PATH
-TEXT. Options change how it starts: --hang-init --version N --exit-init N --auth --load FILE --image --deaf
+TEXT, ask METHOD PARAMS. Options change how it starts: --hang-init --version N --exit-init N --auth --load FILE --image --deaf
 (SIGTERM and the end of its input are ignored).
 """
 import json
@@ -227,6 +227,12 @@ def write_file(session, words):
     say(session, json.dumps(answer.get("result", answer.get("error"))))
 
 
+def ask_as_told(session, words):
+    method, _, params = words.partition(" ")
+    answer = ask(method, {**json.loads(params), "sessionId": session})
+    say(session, json.dumps(answer.get("result", answer.get("error"))))
+
+
 def twice(session, _):
     say(session, "once")
     send({"id": state["prompt"], "result": {"stopReason": "end_turn"}})
@@ -255,7 +261,7 @@ verbs = {
     "garbage-many": lambda s, w: garbage(s, "500"), "huge": huge, "twice": twice, "ids": ids,
     "grandchild": grandchild, "env": env, "memory": memory, "image": image,
     "bad-stop": lambda s, w: "tired", "tools-many": tools_many, "read": read_file,
-    "write": write_file, "fail": fail, "refuse": lambda s, w: "refusal",
+    "write": write_file, "ask": ask_as_told, "fail": fail, "refuse": lambda s, w: "refusal",
 }
 
 

@@ -345,6 +345,104 @@ T(writing_is_asked_for)
     agent_rig_free(ar);
 }
 
+/* What the reviewer reads of "ask METHOD PARAMS"; the answer is no. Caller owns. */
+static char *text_asked(struct agent_rig *ar, struct peer *reviewer, const char *message)
+{
+    CLEAN(json_free) struct json *reply = NULL;
+    const char *id, *list;
+
+    agent_rig_start(ar, message);
+    id = acp_pending(ar, reviewer);
+    t_ok(*id);
+    list = peer_call(reviewer, "exec.approval.list", "{}");
+    reply = json_parse(list, strlen(list), NULL);
+    CLEAN(mem_free)
+    char *text = mem_string(
+        json_string(json_path(json_at(json_get(reply, "payload"), 0), "request.command"), ""));
+    acp_decide(reviewer, id, "deny");
+    agent_rig_end(ar, 20);
+    return TAKE(text);
+}
+
+static char *repeated(char c, size_t count)
+{
+    char *text = mem_new(count + 1);
+
+    memset(text, c, count);
+    return text;
+}
+
+/* Nothing the program adds takes the place of what will be written. */
+T(writing_shows_what_will_be_written)
+{
+    struct agent_rig *ar = acp_rig();
+    struct peer *reviewer = peer_connect(ar->rig, 4, "operator.approvals");
+    CLEAN(mem_free) char *junk = repeated('j', 40000);
+    CLEAN(mem_free) char *path = repeated('p', 2048);
+    CLEAN(mem_free)
+    char *message = mem_format("ask fs/write_text_file {\"junk\":\"%s\",\"command\":\"ls\","
+                               "\"path\":\"/%s\",\"content\":\"rm -rf \\u002f\"}",
+                               junk, path + 1);
+    CLEAN(mem_free) char *expected = mem_format("Write /%s\n{\"content\":\"rm -rf /\"}", path + 1);
+    CLEAN(mem_free) char *text = text_asked(ar, reviewer, message);
+    CLEAN(mem_free)
+    char *large = mem_format("ask fs/write_text_file {\"path\":\"/a\",\"content\":\"%s\"}", junk);
+    CLEAN(mem_free) char *cut = text_asked(ar, reviewer, large);
+
+    t_str(text, expected);
+    t_has(cut, "Write /a\n{\"content\":\"jjj");
+    t_has(cut, "\n(and 7246 bytes more, which are not shown)");
+    agent_rig_free(ar);
+}
+
+T(writing_without_what_can_be_shown_is_refused)
+{
+    struct agent_rig *ar = acp_rig();
+    CLEAN(mem_free) char *path = repeated('p', 2048);
+    CLEAN(mem_free)
+    char *message = mem_format("ask fs/write_text_file {\"path\":\"/%s\",\"content\":\"x\"}", path);
+
+    t_has(acp_say(ar, message), "Invalid params");
+    t_has(acp_say(ar, "ask fs/write_text_file {\"content\":\"x\"}"), "Invalid params");
+    t_has(acp_say(ar, "ask fs/write_text_file {\"path\":\"/a\",\"content\":[\"x\"]}"),
+          "Invalid params");
+    agent_rig_free(ar);
+}
+
+T(a_command_does_not_hide_what_is_beside_it)
+{
+    static const char *const cases[][2] = {
+        {"{\"command\":\"ls -l\"}", "Run\nls -l"},
+        {"{\"cwd\":\"/etc\",\"command\":\"ls\",\"args\":[\"-l\"]}",
+         "Run\n{\"command\":\"ls\",\"cwd\":\"/etc\",\"args\":[\"-l\"]}"},
+        {"{\"command\":[\"ls\"],\"cwd\":\"/\"}", "Run\n{\"command\":[\"ls\"],\"cwd\":\"/\"}"},
+        {"\"rm x\"", "Run\n\"rm x\""},
+        {"{}", "Run"},
+        {"null", "Run"},
+    };
+    struct agent_rig *ar = acp_rig();
+    struct peer *reviewer = peer_connect(ar->rig, 4, "operator.approvals");
+    CLEAN(mem_free) char *title = repeated('t', 5000);
+    CLEAN(mem_free)
+    char *message = mem_format(
+        "ask session/request_permission {\"toolCall\":{\"toolCallId\":\"long\",\"title\":\"%s\"},"
+        "\"options\":[]}",
+        title);
+    CLEAN(mem_free) char *text = text_asked(ar, reviewer, message);
+
+    t_has(text, "t\n(and 904 bytes more, which are not shown)");
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        CLEAN(mem_free)
+        char *asked =
+            mem_format("ask session/request_permission {\"toolCall\":{\"toolCallId\":\"c%zu\","
+                       "\"title\":\"Run\",\"rawInput\":%s},\"options\":[]}",
+                       i, cases[i][0]);
+        CLEAN(mem_free) char *shown = text_asked(ar, reviewer, asked);
+        t_str(shown, cases[i][1]);
+    }
+    agent_rig_free(ar);
+}
+
 T(cancelled_while_it_asks)
 {
     struct agent_rig *ar = acp_rig();
