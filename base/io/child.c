@@ -116,7 +116,7 @@ static int child_spawn(struct child *child, const struct child_config *config)
         {.flags = UV_INHERIT_FD},
     };
     uv_process_options_t options = {
-        .file = config->argv[0],
+        .file = config->file ? config->file : config->argv[0],
         .exit_cb = child_on_exit,
         .cwd = config->directory,
         .flags = UV_PROCESS_DETACHED, /* setsid: signals reach the whole group */

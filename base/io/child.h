@@ -12,7 +12,8 @@ struct child;
 #define CHILD_DRAIN_MS  2000       /* how long output may stay open after the process has ended */
 
 struct child_config {
-    const char *const *argv; /* NULL-terminated; argv[0] is searched in PATH */
+    const char *const *argv; /* NULL-terminated */
+    const char *file; /* what is started, whatever argv[0] says; NULL: argv[0]. Searched in PATH */
     const char *const *envp; /* NULL: ours */
     const char *directory;   /* NULL: ours */
     /* What is left of its group is killed when it ends, and all of it when this process ends, however that

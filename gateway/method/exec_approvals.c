@@ -25,7 +25,7 @@ static void write_agent(struct gateway *gw, const char *agent_id, struct json_wr
 {
     struct exec_rules rules;
 
-    exec_rules_of(gw, agent_id, &rules);
+    exec_rules_of(gw, agent_id, /* session_key= */ NULL, &rules);
     jw_kobject(w, agent_id);
     jw_kstr(w, "security", exec_security_name(rules.security));
     jw_kstr(w, "ask", exec_ask_name(rules.ask));
@@ -67,7 +67,7 @@ static int exec_approvals_get_run(struct call *call, const void *params)
     (void)params;
     if (!file)
         return call_fail(call, WIRE_UNAVAILABLE, "the exec policy is too large to be shown");
-    exec_rules_of(gw, agent_at(gw, 0), &rules);
+    exec_rules_of(gw, agent_at(gw, 0), /* session_key= */ NULL, &rules);
     crypto_sha256_hex(file, strlen(file), hash);
     struct json_writer *w = call_reply(call);
     jw_object(w);

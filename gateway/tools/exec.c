@@ -68,7 +68,7 @@ static int exec_allowed(struct gateway *gw, const char *agent_id, struct fault *
 {
     struct exec_rules rules;
 
-    exec_rules_of(gw, agent_id, &rules);
+    exec_rules_of(gw, agent_id, /* session_key= */ NULL, &rules);
     return rules.security == EXEC_DENY
                ? fault_set(reterr_fault, -ERR_DENIED,
                            "exec is not permitted: tools.exec.security is \"deny\"")
@@ -126,7 +126,7 @@ static void exec_start(struct tool_call *call, const void *params)
         tool_end_fault(call, &fault);
         return;
     }
-    exec_rules_of(gw, request->agent_id, &rules);
+    exec_rules_of(gw, request->agent_id, request->session_key, &rules);
     state->timeout_ms = p->timeout_s > 0 ? p->timeout_s * 1000 : rules.timeout_ms;
     exec_work(call, exec_plan_new(p->command, p->workdir, p->env, workspace, gw->state_dir),
               exec_on_plan);
@@ -157,8 +157,8 @@ static void exec_on_plan(struct op *op, int result)
         return;
     }
     state->plan = take_plan(state);
-    switch (exec_decide(tool_call_gateway(call), tool_call_request(call)->agent_id, state->plan,
-                        &fault)) {
+    switch (exec_decide(tool_call_gateway(call), tool_call_request(call)->agent_id,
+                        tool_call_request(call)->session_key, state->plan, &fault)) {
     case EXEC_RUN: exec_run(call); break;
     case EXEC_ASK: exec_ask(call); break;
     case EXEC_REFUSE: tool_end_fault(call, &fault); break;
@@ -202,7 +202,7 @@ static void exec_ask(struct tool_call *call)
         tool_end_fault(call, &fault);
         return;
     }
-    exec_rules_of(gw, request->agent_id, &rules);
+    exec_rules_of(gw, request->agent_id, request->session_key, &rules);
     state->approval = approval_ask(gw,
                                    &(struct approval_request){
                                        .command = command,
@@ -345,6 +345,7 @@ static void exec_run(struct tool_call *call)
     char folder[64];
     struct child_config config = {
         .argv = (const char *const *)state->plan->argv,
+        .file = state->plan->resolved, /* what trust was decided on */
         .envp = (const char *const *)state->plan->envp,
         .directory = folder,
         .line_max = LINE_MAX_,

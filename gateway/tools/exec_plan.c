@@ -1,5 +1,5 @@
 /* From words to what execve gets. The environment is made from a list of what is harmless, so that no
- * secret of ours is ever in it; the program is looked up once, here, and run by the path that was found. */
+ * secret of ours is ever in it; the program is looked up once, here, and run by the path without links that was found. */
 #include "gateway/tools/exec_plan.h"
 
 #include "base/mem.h"
@@ -67,7 +67,7 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* The name itself, or with a version behind it ("python3.11"). */
+/* The name itself, or with a version or a variant behind it ("python3.11", "vim.basic"). */
 static bool is_one_of(const char *path, const char *const *names, size_t count)
 {
     const char *name = base_name(path);
@@ -75,67 +75,99 @@ static bool is_one_of(const char *path, const char *const *names, size_t count)
     for (size_t i = 0; i < count; i++) {
         size_t n = strlen(names[i]);
 
-        if (strncmp(name, names[i], n) == 0 && strspn(name + n, "0123456789.-") == strlen(name + n))
+        if (strncmp(name, names[i], n) == 0 &&
+            (name[n] == '.' || strspn(name + n, "0123456789.-") == strlen(name + n)))
             return true;
     }
     return false;
 }
 
+static const char *const shell_names[] = {
+    "sh",
+    "bash",
+    "dash",
+    "ash",
+    "zsh",
+    "ksh",
+    "mksh",
+    "fish",
+    "csh",
+    "tcsh",
+    "busybox",
+    "toybox",
+    "env",
+    "xargs",
+    "sudo",
+    "su",
+    "doas",
+    "runuser",
+    "nohup",
+    "nice",
+    "ionice",
+    "timeout",
+    "setsid",
+    "stdbuf",
+    "script",
+    "watch",
+    "time",
+    "chroot",
+    "unshare",
+    "nsenter",
+    "strace",
+    "ltrace",
+    "gdb",
+    "ssh",
+    "find",
+    "parallel",
+    "flock",
+    "exec",
+    "eval",
+    "systemd-run",
+    "at",
+    "batch",
+    "make",
+    "rlwrap",
+    "expect",
+    "rbash",
+    "pkexec",
+    "taskset",
+    "chrt",
+    "prlimit",
+    "setpriv",
+    "setarch",
+    "linux32",
+    "linux64",
+    "i386",
+    "x86_64",
+    "choom",
+    "uclampset",
+    "capsh",
+    "sg",
+    "newgrp",
+    "start-stop-daemon",
+    "run-parts",
+    "systemd-inhibit",
+    "systemd-nspawn",
+    "dbus-run-session",
+    "ssh-agent",
+    "bwrap",
+    "firejail",
+    "fakeroot",
+    "numactl",
+    "tmux",
+    "screen",
+    "xvfb-run",
+    "torsocks",
+    "proxychains4",
+    "coreutils",
+    "ld.so",
+    "ld-linux-x86-64.so",
+    "ld-linux-aarch64.so",
+};
+
 bool exec_is_shell(const char *path)
 {
-    static const char *const names[] = {
-        "sh",
-        "bash",
-        "dash",
-        "ash",
-        "zsh",
-        "ksh",
-        "mksh",
-        "fish",
-        "csh",
-        "tcsh",
-        "busybox",
-        "toybox",
-        "env",
-        "xargs",
-        "sudo",
-        "su",
-        "doas",
-        "runuser",
-        "nohup",
-        "nice",
-        "ionice",
-        "timeout",
-        "setsid",
-        "stdbuf",
-        "script",
-        "watch",
-        "time",
-        "chroot",
-        "unshare",
-        "nsenter",
-        "strace",
-        "ltrace",
-        "gdb",
-        "ssh",
-        "find",
-        "parallel",
-        "flock",
-        "exec",
-        "eval",
-        "systemd-run",
-        "at",
-        "batch",
-        "make",
-        "rlwrap",
-        "expect",
-        "rbash",
-        "pkexec",
-        "ld.so",
-        "ld-linux-x86-64.so",
-        "ld-linux-aarch64.so",
-    };
-    return is_one_of(path, names, COUNT(names));
+    return is_one_of(path, shell_names, COUNT(shell_names));
 }
 
 bool exec_is_interpreter(const char *path)
@@ -146,6 +178,7 @@ bool exec_is_interpreter(const char *path)
         "mawk",   "nawk",   "sed",    "osascript", "R",     "Rscript", "julia",  "ghci",
         "java",   "npx",    "npm",    "uvx",       "vi",    "vim",     "ed",     "emacs",
         "git",    "docker", "podman", "tar",       "rsync", "man",     "less",   "m4",
+        "nvim",   "yarn",   "pnpm",   "uv",        "pipx",  "cargo",   "go",     "bundle",
     };
     return is_one_of(path, names, COUNT(names));
 }
@@ -359,6 +392,18 @@ static char *find_program(const struct exec_plan *plan, const char *name)
     return NULL;
 }
 
+/* Also when it cannot be told. */
+static bool is_editable(const struct exec_plan *plan)
+{
+    char top[PATH_MAX];
+    size_t n;
+
+    if (!realpath(plan->workspace, top))
+        return true;
+    n = strcmp(top, "/") == 0 ? 0 : strlen(top);
+    return strncmp(plan->resolved, top, n) == 0 && plan->resolved[n] == '/';
+}
+
 static int plan_program(struct exec_plan *plan, struct fault *fault)
 {
     char *found, real[PATH_MAX];
@@ -382,6 +427,7 @@ static int plan_program(struct exec_plan *plan, struct fault *fault)
     if (!realpath(found, real))
         return fault_set(fault, -ERR_IO, "%.200s: %s", found, strerrordesc_np(errno));
     plan->resolved = mem_string(real);
+    plan->editable = is_editable(plan);
     plan->shell = plan->shell || exec_is_shell(found) || exec_is_shell(real);
     return 0;
 }
@@ -404,9 +450,12 @@ static int plan_print(struct exec_plan *plan, struct fault *fault)
     buf_init(&b, 16u << 20);
     print_list(&b, "argv", plan->argv);
     print_list(&b, "env", plan->envp);
-    buf_addf(&b, "cwd %s\nfile %s %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 ".%09ld\n",
+    buf_addf(&b,
+             "cwd %s\nfile %s %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 ".%09ld %" PRId64
+             ".%09ld\n",
              plan->cwd, plan->resolved, (uint64_t)st.st_dev, (uint64_t)st.st_ino,
-             (int64_t)st.st_size, (int64_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+             (int64_t)st.st_size, (int64_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+             (int64_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
     if (b.bad) {
         buf_done(&b);
         return fault_set(fault, -ERR_TOO_LARGE, "the command is too long");

@@ -11,12 +11,13 @@ struct exec_plan {
     char *command, *workdir, *workspace, *forbidden; /* workdir NULL: the workspace */
     struct json *env;                                /* NULL: none */
     /* worked out */
-    char **argv;            /* argv[0] is the program's absolute path, and what is run */
+    char **argv;            /* argv[0] is the program's absolute path, as it was found */
     char **envp;            /* what the program gets, nothing else */
-    char *resolved;         /* the same without links: what allowlists name */
+    char *resolved;         /* the same without links: what allowlists name, and what is run */
     char *cwd;              /* real path */
     int cwd_fd;             /* -1: none */
     bool shell;             /* argv is a shell and its -c */
+    bool editable;          /* the program lies in the workspace: the agent can change it */
     char print[SHA256_HEX]; /* of argv, envp, cwd and the program's identity on disk */
 };
 

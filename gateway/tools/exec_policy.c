@@ -5,6 +5,7 @@
 #include "gateway/agent/agent.h"
 #include "gateway/config/config.h"
 #include "gateway/gateway.h"
+#include "gateway/session/session.h"
 #include "gateway/tools/call.h"
 #include "gateway/tools/pattern.h"
 
@@ -56,15 +57,33 @@ static void apply(struct exec_rules *rules, const char *mode, const char *securi
     }
 }
 
-void exec_rules_of(struct gateway *gw, const char *agent_id, struct exec_rules *ret)
+/* A session's own words, where they are stricter. */
+static void tighten(struct exec_rules *rules, const struct session *session)
+{
+    struct exec_rules wish = *rules;
+
+    apply(&wish, NULL, session_text(session, "execSecurity", NULL),
+          session_text(session, "execAsk", NULL));
+    if (wish.security < rules->security)
+        rules->security = wish.security;
+    if (wish.ask > rules->ask)
+        rules->ask = wish.ask;
+}
+
+void exec_rules_of(struct gateway *gw, const char *agent_id, const char *session_key,
+                   struct exec_rules *ret)
 {
     const struct json *own = json_path(agent_node(gw, agent_id), "tools.exec");
+    const struct session *session = session_key ? session_find(gw, session_key) : NULL;
 
-    *ret = (struct exec_rules){EXEC_DENY, EXEC_ASK_ON_MISS, 0};
+    *ret = (struct exec_rules){.security = EXEC_DENY, .ask = EXEC_ASK_ON_MISS};
     apply(ret, config_str(gw->config, KNOB_exec_mode), config_str(gw->config, KNOB_exec_security),
           config_str(gw->config, KNOB_exec_ask));
     apply(ret, json_string(json_get(own, "mode"), NULL),
           json_string(json_get(own, "security"), NULL), json_string(json_get(own, "ask"), NULL));
+    ret->closed = ret->security == EXEC_ALLOWLIST && ret->ask == EXEC_ASK_OFF;
+    if (session)
+        tighten(ret, session);
     ret->timeout_ms = 1000 * json_integer(json_get(own, "timeoutSeconds"),
                                           config_int(gw->config, KNOB_exec_timeout_s));
 }
@@ -94,7 +113,7 @@ static bool learned(struct gateway *gw, const char *agent_id, const struct exec_
 
 bool exec_may_learn(const struct exec_plan *plan)
 {
-    return !plan->shell && !exec_is_interpreter(plan->argv[0]) &&
+    return !plan->shell && !plan->editable && !exec_is_interpreter(plan->argv[0]) &&
            !exec_is_interpreter(plan->resolved);
 }
 
@@ -138,24 +157,34 @@ void exec_learn(struct gateway *gw, const char *agent_id, const struct exec_plan
 
 /* ---- the decision ---- */
 
-enum exec_verdict exec_decide(struct gateway *gw, const char *agent_id,
+/* What was learned is asked again, by today's rules, and says nothing about variables of the call. */
+static bool trusted_by(struct gateway *gw, const char *agent_id, const struct exec_plan *plan)
+{
+    if (plan->shell)
+        return false;
+    return configured(gw, plan) ||
+           (exec_may_learn(plan) && json_count(plan->env) == 0 && learned(gw, agent_id, plan));
+}
+
+enum exec_verdict exec_decide(struct gateway *gw, const char *agent_id, const char *session_key,
                               const struct exec_plan *plan, struct fault *reterr_fault)
 {
     struct exec_rules rules;
     bool trusted;
 
-    exec_rules_of(gw, agent_id, &rules);
-    trusted = !plan->shell && (configured(gw, plan) || learned(gw, agent_id, plan));
+    exec_rules_of(gw, agent_id, session_key, &rules);
+    trusted = trusted_by(gw, agent_id, plan);
     if (rules.security == EXEC_DENY) {
-        fault_set(reterr_fault, -ERR_DENIED,
-                  "exec is not permitted: tools.exec.security is \"deny\"");
+        fault_set(
+            reterr_fault, -ERR_DENIED,
+            "exec is not permitted: tools.exec.security or the session's execSecurity is \"deny\"");
         return EXEC_REFUSE;
     }
-    if (rules.ask == EXEC_ASK_ALWAYS)
+    if (rules.ask == EXEC_ASK_ALWAYS && (trusted || !rules.closed))
         return EXEC_ASK;
     if (rules.security == EXEC_FULL || trusted)
         return EXEC_RUN;
-    if (rules.ask == EXEC_ASK_ON_MISS)
+    if (rules.ask == EXEC_ASK_ON_MISS && !rules.closed)
         return EXEC_ASK;
     fault_set(
         reterr_fault, -ERR_DENIED,

@@ -1,20 +1,13 @@
 /* exec: what runs, with what, and who says so. Real programs of this machine, all stopped by their group. */
-#include "tests/unit/gateway/tools/kit.h"
+#include "tests/unit/gateway/tools/exec_kit.h"
 
 #include "gateway/config/config.h"
-#include "gateway/pairing/approval.h"
 #include "gateway/tools/exec_policy.h"
 
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define FULL "{tools:{exec:{mode:\"full\"}}}"
-#define ASK  "{tools:{exec:{security:\"allowlist\",ask:\"on-miss\"}}}"
-#define LISTED                                                                                     \
-    "{tools:{exec:{security:\"allowlist\",ask:\"off\",allowlist:[\"/usr/bin/tr*\",\"/bin/*\",\"/"  \
-    "usr/bin/*sh\"]}}}"
 
 T(denied_by_default)
 {
@@ -135,42 +128,6 @@ T(a_link_does_not_make_a_program_another_one)
 
 /* ---- approvals ---- */
 
-static struct json *pending(struct tool_rig *t)
-{
-    struct json_writer w;
-    struct json *list;
-    struct buf b;
-
-    buf_init(&b, 1 << 20);
-    jw_init(&w, &b);
-    approvals_write(t->rig->gw, &w);
-    list = json_parse(b.data, b.length, NULL);
-    buf_done(&b);
-    return list;
-}
-
-static bool is_asked(void *arg)
-{
-    struct tool_rig *t = arg;
-    CLEAN(json_free) struct json *list = pending(t);
-    return t->ends > 0 || json_count(list) > 0;
-}
-
-/* Starts, and waits until somebody is asked. */
-static struct approval *ask(struct tool_rig *t, const char *arguments)
-{
-    struct approval *approval = NULL;
-
-    tool_rig_start(t, (struct tool_request){.name = "exec"}, arguments);
-    t_ok(rig_until(t->rig, is_asked, t));
-    CLEAN(json_free) struct json *list = pending(t);
-    t_eq(json_count(list), 1);
-    t_eq(t->ends, 0);
-    t_eq(approval_find(t->rig->gw, json_string(json_get(json_first(list), "id"), ""), &approval),
-         0);
-    return approval;
-}
-
 T(asks_and_runs_what_was_approved)
 {
     struct tool_rig *t = tool_rig_new(ASK);
@@ -225,16 +182,6 @@ T(always_is_never_for_shells_and_interpreters)
     CLEAN(json_free) struct json *kept = exec_learned_load(t->rig->gw);
     t_eq(json_count(kept), 0);
     tool_rig_free(t);
-}
-
-static void put_program(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "w");
-
-    t_ok(file != NULL);
-    (void)fputs(text, file);
-    (void)fclose(file);
-    t_eq(chmod(path, 0700), 0);
 }
 
 T(what_changed_after_the_approval_does_not_run)

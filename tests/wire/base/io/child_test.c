@@ -150,6 +150,24 @@ T(not_found_and_not_named)
     watcher_done(&w); /* loop_free: no handle is left */
 }
 
+T(another_file_than_its_name)
+{
+    const char *const argv[] = {"no-such-program-here", "-c", "echo \"$0\"", NULL};
+    struct fault fault = {0};
+    struct watcher w;
+
+    watcher_init(&w);
+    t_eq(child_start(
+             loop,
+             &(struct child_config){
+                 .argv = argv, .file = "/bin/sh", .arg = &w, .line = on_line, .ended = on_ended},
+             &w.child, &fault),
+         0);
+    wait_end(&w);
+    t_str(w.lines.data, "no-such-program-here\n");
+    watcher_done(&w);
+}
+
 T(line_ceiling)
 {
     struct watcher w;
