@@ -89,6 +89,8 @@ struct turns {
     struct lane *ready, **ready_tail; /* lanes whose first turn may start */
     struct turn_hold *holds;
     size_t running;
+    size_t started; /* since the last pass of deferred calls */
+    struct defer next_starts;
     bool closing;
     struct waiter *waiters;
     size_t waiter_count;

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define LANES_STARTS_MAX 4 /* turns started in one pass of the loop */
+
 struct lane {
     struct index_node node; /* by session key */
     char *key;
@@ -155,6 +157,15 @@ void lane_leave(struct turns *turns, struct turn *turn)
         lane_end(lane);
 }
 
+/* Many turns that may start at once do so a few at a time: the loop goes round in between. */
+static void lanes_on_next(void *arg)
+{
+    struct turns *turns = arg;
+
+    turns->started = 0;
+    lanes_pump(turns);
+}
+
 void lanes_pump(struct turns *turns)
 {
     size_t cap = (size_t)config_int(turns->gw->config, KNOB_agent_concurrency);
@@ -162,6 +173,10 @@ void lanes_pump(struct turns *turns)
     while (turns->ready && turns->running < cap && !turns->closing) {
         struct lane *lane = turns->ready;
 
+        if (turns->started == LANES_STARTS_MAX)
+            return; /* lanes_on_next goes on */
+        if (turns->started++ == 0)
+            defer_start(turns->gw->loop, &turns->next_starts, lanes_on_next, turns);
         lane_unready(turns, lane);
         turns->running++;
         turn_start(lane->first);

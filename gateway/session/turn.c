@@ -447,6 +447,7 @@ struct turns *turns_free(struct turns *turns)
     if (!turns)
         return NULL;
     turns->closing = true;
+    defer_stop(turns->gw->loop, &turns->next_starts);
     while (turns->holds)
         turns->holds->stop(turns->holds->arg, "restart");
     waiters_interrupt(turns);
