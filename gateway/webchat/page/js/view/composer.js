@@ -1,5 +1,5 @@
 // Where a message is written: grows with it, keeps a draft per session, completes commands, takes pictures by button,
-// paste and drop. While an answer is written the button stops it; what is sent then waits its turn.
+// paste and drop. While an answer is written the button stops it; what is sent then joins it or waits (queue mode).
 import { h, icon, iconButton, replace } from "../dom.js";
 import { textOf } from "../conversation.js";
 import { tab } from "../storage.js";
@@ -109,7 +109,7 @@ export class Composer {
         this.#stop.hidden = !busy;
         this.#send.disabled = empty || !mayWrite;
         this.#send.hidden = busy && empty;
-        const placeholder = !mayWrite ? "This browser may read but not write." : busy ? "Write the next message; it waits its turn" : "Write a message";
+        const placeholder = !mayWrite ? "This browser may read but not write." : busy ? "Write the next message" : "Write a message";
         if (this.#input.placeholder !== placeholder) this.#input.placeholder = placeholder;
         this.#input.disabled = !mayWrite;
         label(this.#model, info?.model ?? "Model", `Model: ${info ? `${info.modelProvider}/${info.model}` : "unknown"}`, connection.has("sessions.patch") && models.length > 0);
