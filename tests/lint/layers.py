@@ -19,7 +19,7 @@ PUBLIC = {
     "base": ["base/*.h", "base/*.def"],
     "base/io": ["base/io/*.h"],
     "store": ["store/store.h"],
-    "tunnel": ["tunnel/tunnel.h"],
+    "tunnel": ["tunnel/tunnel.h", "tunnel/bridge.h", "tunnel/tailnet.h"],
     "relay": ["relay/relay.h"],
     "node-agent": ["node-agent/node.h", "node-agent/node_agent.h"],
 }
