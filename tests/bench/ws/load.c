@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 #define EVENTS_MAX 512
-#define BUCKETS    (40 * 16)
+#define STEP_BITS  6u /* 64 steps per power of two: within 1.6 % */
+#define BUCKETS    (40u << STEP_BITS)
 #define ROUNDS_MAX 4000000u
 #define BATCH_MAX  64
 
@@ -33,16 +34,16 @@ static size_t request_length;
 static uint64_t counted;
 static int64_t counting_since; /* 0: warming up */
 
-/* ---- latency: logarithmic buckets, sixteen per power of two ---- */
+/* ---- latency: logarithmic buckets ---- */
 
 static uint64_t buckets[BUCKETS], samples;
 
 static void latency_add(int64_t us)
 {
     unsigned v = us < 1 ? 1 : (unsigned)us, power = 31u - (unsigned)__builtin_clz(v);
-    unsigned step = power >= 4 ? (v >> (power - 4)) & 15u : (v << (4 - power)) & 15u;
+    unsigned step = power >= STEP_BITS ? v >> (power - STEP_BITS) : v << (STEP_BITS - power);
 
-    buckets[power * 16 + step]++;
+    buckets[(power << STEP_BITS) + (step & ((1u << STEP_BITS) - 1))]++;
     samples++;
 }
 
@@ -53,7 +54,8 @@ static double latency_at(double share)
     for (unsigned b = 0; b < BUCKETS; b++) {
         seen += buckets[b];
         if (buckets[b] && seen > want)
-            return (double)(1u << (b / 16)) * (1.0 + (b % 16) / 16.0);
+            return (double)(1u << (b >> STEP_BITS)) *
+                   (1.0 + (double)(b & ((1u << STEP_BITS) - 1)) / (1u << STEP_BITS));
     }
     return 0;
 }

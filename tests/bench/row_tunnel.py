@@ -1,0 +1,76 @@
+"""The tunnel against `ssh -L` and against bare libssh2 (tunnel/bare_ssh.c), one sshd, one run: a download in one
+stream, and the time of a small call by each way."""
+import json
+import subprocess
+
+from bench import TOKEN, median, row
+from tunnel_world import World
+
+TURNS, BYTES = 3, 400_000_000
+CONNECT = json.dumps({"type": "req", "id": "c", "method": "connect", "params": {
+    "minProtocol": 4, "maxProtocol": 4, "role": "operator", "scopes": ["operator.read"], "auth": {"token": TOKEN},
+    "client": {"id": "cli", "version": "bench", "platform": "linux", "mode": "cli"}}})
+CONFIG = {"gateway": {"auth": {"secretScopes": ["operator.read"]}}}
+# Where forwarding is forbidden every connection is a command of its own.
+NO_FORWARDING = ["DisableForwarding yes"]
+
+
+def said(command):
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
+    if run.returncode != 0:
+        raise RuntimeError(f"{command[0]}: {run.stderr.strip()[-300:]}")
+    return json.loads(run.stdout)
+
+
+def get(bench, port, size=BYTES, prefix=()):
+    return said([*prefix, bench.program("transfer"), "get", "127.0.0.1", str(port), str(size)])["mb_per_s"]
+
+
+def bare(bench, world, port, size=BYTES):
+    return said([*world.here, bench.program("bare_ssh"), world.address, str(world.port), world.user, world.path("key"),
+                 str(port), str(size)])["mb_per_s"]
+
+
+def rpc(bench, port, seconds=4, prefix=()):
+    request = json.dumps({"type": "req", "id": "1", "method": "last-heartbeat"})
+    return said([*prefix, bench.program("load"), "rpc", "--url", f"ws://127.0.0.1:{port}", "--connections", "1",
+                 "--window", "1", "--seconds", str(seconds), "--connect", CONNECT, "--request", request])["p50_us"]
+
+
+def downloads(bench):
+    with World() as world:
+        port = world.serve(bench)
+        with world.ssh(port) as theirs, world.culvert(bench, port, "direct-tcpip") as ours:
+            runs = [(get(bench, ours), bare(bench, world, port), get(bench, theirs)) for _ in range(TURNS)]
+    mine, floor, peer = (median(column) for column in zip(*runs))
+    good = mine >= 0.85 * floor and mine >= 0.5 * peer
+    yield row("tunnel download, one stream, no delay", f"{mine:.0f} MB/s",
+              f"≥ 0.85 bare ({mine / floor:.2f}), ≥ 0.5 ssh ({mine / peer:.2f})", good,
+              f"{floor:.0f}, ssh -L {peer:.0f}", runs=runs)
+
+
+def bridge_of(bench, gateway, *more):
+    return " ".join(["env", f"CULVERT_STATE_DIR={gateway.dir}", bench.culvert, "bridge", *more])
+
+
+def calls(bench):
+    with bench.gateway(config=CONFIG) as gateway:
+        direct = rpc(bench, gateway.port)
+        with World() as world:
+            with world.ssh(gateway.port) as theirs:
+                with world.culvert(bench, gateway.port, "direct-tcpip") as ours:
+                    tcp = [(rpc(bench, ours), rpc(bench, theirs)) for _ in range(TURNS)]
+                with world.culvert(bench, gateway.port, "bridge", bridge_of(bench, gateway)) as ours:
+                    local = [(rpc(bench, ours), rpc(bench, theirs)) for _ in range(TURNS)]
+        with World() as open_world, World(NO_FORWARDING) as world:
+            with open_world.ssh(gateway.port) as theirs, world.culvert(bench, gateway.port, "exec", bridge_of(bench, gateway)) as ours:
+                command = [(rpc(bench, ours), rpc(bench, theirs)) for _ in range(TURNS)]
+    for what, runs, bar in [("direct channel", tcp, 1.1), ("streamlocal channel", local, 1.1), ("one exec per connection", command, 1.25)]:
+        mine, peer = (median(column) for column in zip(*runs))
+        yield row(f"small RPC through the tunnel, p50, {what}", f"{mine:.0f} µs", f"≤ {bar} × ssh -L ({mine / peer:.2f})",
+                  mine <= bar * peer, f"{peer:.0f} µs, without {direct:.0f}", runs=runs)
+
+
+def rows(bench):
+    yield from downloads(bench)
+    yield from calls(bench)
