@@ -36,7 +36,7 @@ struct gateway {
     struct tools *tools;           /* gateway/tools/tool.h: calls that run */
     struct control_ui *control_ui; /* gateway/http/control_ui.h */
     struct web_calls *web_calls;   /* gateway/http/http.h: open requests of plain HTTP */
-    struct ws_server *servers[4];  /* 127.0.0.1, ::1, wider bind, gateway.sock */
+    struct listeners *listeners;   /* gateway/listen.h */
     char *state_dir;
     char boot_id[37];
     int port;             /* as bound */

@@ -1,5 +1,6 @@
-/* Listeners. Where to bind is a table of kinds; a wider bind without authentication does not start
- * (design.md section 3 "Ports"). */
+/* Listeners: a table of doors that may be opened and closed while the gateway runs. Where to bind at the start is a
+ * table of kinds; a wider bind without authentication does not start (design.md section 3 "Ports"). Owns the
+ * servers. */
 #include "gateway/listen.h"
 
 #define LOG_SUBSYSTEM "listen"
@@ -10,7 +11,6 @@
 #include "gateway/http/http.h"
 
 #include <arpa/inet.h>
-#include <ifaddrs.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,45 +39,81 @@ static struct ws_server_config base_config(struct gateway *gw)
     };
 }
 
-static int open_one(struct gateway *gw, int slot, const char *host, int port,
-                    struct fault *reterr_fault)
+struct listeners {
+    struct {
+        enum door door;
+        struct ws_server *server;
+    } list[LISTENERS_MAX];
+    size_t count;
+};
+
+int listen_add(struct gateway *gw, const struct listen_at *at, struct ws_server **ret,
+               struct fault *reterr_fault)
 {
     struct ws_server_config config = base_config(gw);
+    int r;
 
-    config.host = host;
-    config.port = port;
-    return ws_listen(gw->loop, &config, &gw->servers[slot], reterr_fault);
+    if (!gw->listeners)
+        gw->listeners = NEW(struct listeners);
+    if (gw->listeners->count == LISTENERS_MAX)
+        return fault_set(reterr_fault, -ERR_FULL, "more than %d addresses to listen on",
+                         LISTENERS_MAX);
+    config.door = at->door;
+    config.host = at->host;
+    config.port = at->port;
+    config.unix_path = at->unix_path;
+    config.unix_mode = 0600;
+    if (at->unix_path || at->door == DOOR_PROXY)
+        config.tls_certificate = config.tls_key = NULL;
+    if ((r = ws_listen(gw->loop, &config, ret, reterr_fault)) < 0)
+        return r;
+    gw->listeners->list[gw->listeners->count].door = at->door;
+    gw->listeners->list[gw->listeners->count++].server = *ret;
+    return 0;
+}
+
+void listen_remove(struct gateway *gw, struct ws_server *server)
+{
+    struct listeners *all = gw->listeners;
+
+    for (size_t i = 0; all && server && i < all->count; i++) {
+        if (all->list[i].server != server)
+            continue;
+        all->list[i] = all->list[--all->count];
+        ws_server_free(server);
+        return;
+    }
+}
+
+bool listen_has(const struct gateway *gw, enum door door)
+{
+    const struct listeners *all = gw->listeners;
+
+    for (size_t i = 0; all && i < all->count; i++)
+        if (all->list[i].door == door)
+            return true;
+    return false;
+}
+
+/* ---- what the configuration names ---- */
+
+static int open_one(struct gateway *gw, enum door door, const char *host, int port,
+                    struct fault *reterr_fault)
+{
+    struct ws_server *server;
+    int r = listen_add(gw, &(struct listen_at){.door = door, .host = host, .port = port}, &server,
+                       reterr_fault);
+
+    return r < 0 ? r : ws_server_port(server);
 }
 
 static int open_socket(struct gateway *gw, struct fault *reterr_fault)
 {
     CLEAN(mem_free) char *path = mem_format("%s/gateway.sock", gw->state_dir);
-    struct ws_server_config config = base_config(gw);
+    struct ws_server *server;
 
-    config.unix_path = path;
-    config.unix_mode = 0600;
-    config.tls_certificate = config.tls_key = NULL;
-    return ws_listen(gw->loop, &config, &gw->servers[3], reterr_fault);
-}
-
-/* The address tailscaled gave an interface (100.64.0.0/10). */
-static bool tailnet_address(char *out, size_t size)
-{
-    struct ifaddrs *list = NULL;
-    bool found = false;
-
-    if (getifaddrs(&list) < 0)
-        return false;
-    for (struct ifaddrs *i = list; i && !found; i = i->ifa_next) {
-        if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
-            continue;
-        struct sockaddr_in in;
-        memcpy(&in, i->ifa_addr, sizeof(in));
-        found = (ntohl(in.sin_addr.s_addr) & 0xffc00000u) == 0x64400000u &&
-                inet_ntop(AF_INET, &in.sin_addr, out, (socklen_t)size);
-    }
-    freeifaddrs(list);
-    return found;
+    return listen_add(gw, &(struct listen_at){.door = DOOR_SOCKET, .unix_path = path}, &server,
+                      reterr_fault);
 }
 
 static int wide_loopback(struct gateway *gw, char *out, size_t size, struct fault *reterr_fault)
@@ -94,15 +130,10 @@ static int wide_lan(struct gateway *gw, char *out, size_t size, struct fault *re
     return 0;
 }
 
+/* Its addresses come and go: gateway/tailnet opens and closes their doors. */
 static int wide_tailnet(struct gateway *gw, char *out, size_t size, struct fault *reterr_fault)
 {
-    (void)gw;
-    if (tailnet_address(out, size))
-        return 0;
-    return fault_set(
-        reterr_fault, -ERR_NOT_FOUND,
-        "gateway.bind is tailnet but no interface has a tailnet address (100.64.0.0/10); is "
-        "tailscaled up?");
+    return wide_loopback(gw, out, size, reterr_fault);
 }
 
 static int wide_custom(struct gateway *gw, char *out, size_t size, struct fault *reterr_fault)
@@ -146,13 +177,16 @@ static int wide_address(struct gateway *gw, char *out, size_t size, struct fault
 
 static int check_auth(struct gateway *gw, const char *wide, struct fault *reterr_fault)
 {
-    if (!wide[0] || strcmp(config_str(gw->config, KNOB_auth_mode), "none") != 0)
+    const char *bind = config_str(gw->config, KNOB_gateway_bind);
+    const char *where = strcmp(bind, "tailnet") == 0 ? "the tailnet" : wide;
+
+    if (!where[0] || strcmp(config_str(gw->config, KNOB_auth_mode), "none") != 0)
         return 0;
     return fault_set(
         reterr_fault, -ERR_DENIED,
         "refusing to listen on %s without authentication; set a token or password, or bind to "
         "loopback",
-        wide);
+        where);
 }
 
 static bool is_everywhere(const char *wide)
@@ -165,15 +199,17 @@ static int open_tcp(struct gateway *gw, const char *wide, struct fault *reterr_f
     int port = (int)config_int(gw->config, KNOB_gateway_port), r;
     bool everywhere = is_everywhere(wide);
 
-    if ((r = open_one(gw, 0, everywhere ? wide : "127.0.0.1", port, reterr_fault)) < 0)
+    r = everywhere ? open_one(gw, DOOR_WIDE, wide, port, reterr_fault)
+                   : open_one(gw, DOOR_LOOPBACK, "127.0.0.1", port, reterr_fault);
+    if (r < 0)
         return r;
-    gw->port = ws_server_port(gw->servers[0]);
+    gw->port = r;
 
     struct fault ignored = {0};
-    if (strcmp(wide, "::") != 0 && open_one(gw, 1, "::1", gw->port, &ignored) < 0)
+    if (strcmp(wide, "::") != 0 && open_one(gw, DOOR_LOOPBACK, "::1", gw->port, &ignored) < 0)
         log_warn("not listening on [::1]: %s", ignored.text);
-    if (wide[0] && !everywhere)
-        return open_one(gw, 2, wide, gw->port, reterr_fault);
+    if (wide[0] && !everywhere && (r = open_one(gw, DOOR_WIDE, wide, gw->port, reterr_fault)) < 0)
+        return r;
     return 0;
 }
 
@@ -205,13 +241,13 @@ char *listen_url(struct gateway *gw)
 
 void listen_stop(struct gateway *gw)
 {
-    for (size_t i = 0; i < COUNT(gw->servers); i++)
-        if (gw->servers[i])
-            ws_server_stop(gw->servers[i]);
+    for (size_t i = 0; gw->listeners && i < gw->listeners->count; i++)
+        ws_server_stop(gw->listeners->list[i].server);
 }
 
 void listen_close(struct gateway *gw)
 {
-    for (size_t i = 0; i < COUNT(gw->servers); i++)
-        gw->servers[i] = ws_server_free(gw->servers[i]);
+    while (gw->listeners && gw->listeners->count)
+        ws_server_free(gw->listeners->list[--gw->listeners->count].server);
+    gw->listeners = mem_free(gw->listeners);
 }

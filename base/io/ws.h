@@ -27,6 +27,7 @@ struct ws_peer {
     int32_t pid;                           /* UNIX; else 0 */
     int fd;                                /* borrowed; -1 for a pair */
     bool tls;
+    int door; /* of ws_server_config; else 0 */
 };
 
 /* A request head: the upgrade, or plain HTTP. Valid during the callback only. */
@@ -108,6 +109,7 @@ struct ws_server_config {
     int port;              /* 0: any free one */
     const char *unix_path; /* a stream socket made with mode; a dead leftover is replaced */
     uint32_t unix_mode;    /* 0: 0600 */
+    int door;              /* the owner's name for this listener: ws_peer has it */
     const char *tls_certificate, *tls_key; /* files; NULL: plain */
     size_t message_max; /* inbound message ceiling once ws_set_message_max was not called */
     size_t output_max;  /* bytes queued per connection; see ws_send */

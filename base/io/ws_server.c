@@ -102,7 +102,12 @@ static struct ws_half *half_new(struct ws_server *server, int fd)
 
     half->magic = HALF_MAGIC;
     half->server = server;
-    half->peer = (struct ws_peer){.fd = fd, .uid = UINT32_MAX, .tls = server->vhost != NULL};
+    half->peer = (struct ws_peer){
+        .fd = fd,
+        .uid = UINT32_MAX,
+        .tls = server->vhost != NULL,
+        .door = server->config.door,
+    };
     getpeername(fd, (struct sockaddr *)&half->peer.remote, &length);
     length = sizeof(half->peer.local);
     getsockname(fd, (struct sockaddr *)&half->peer.local, &length);

@@ -13,6 +13,7 @@
 #include "gateway/gateway.h"
 #include "gateway/http/internal.h"
 #include "gateway/http/route.h"
+#include "gateway/listen.h"
 #include "store/store.h"
 
 #include <string.h>
@@ -181,7 +182,8 @@ static void start_handshake(struct probe *probe)
 
     auth_policy_read(gw->config, &policy);
     timer_start(gw->loop, &probe->deadline, PROBE_MS, 0, on_late, probe);
-    if (!gw->servers[3] || (policy.mode != AUTH_TOKEN && policy.mode != AUTH_PASSWORD)) {
+    if (!listen_has(gw, DOOR_SOCKET) ||
+        (policy.mode != AUTH_TOKEN && policy.mode != AUTH_PASSWORD)) {
         probe->ws = gateway_attach(gw);
         ws_set_events(probe->ws, &probe_events, probe);
         return;
