@@ -33,7 +33,8 @@ struct ssh_host {
     char *hostname; /* where to connect */
     char *user;
     int port;
-    char *host_key_alias; /* NULL: hostname (with port when it is not 22) */
+    char *
+        host_key_alias; /* NULL: hostname (with port when it is not 22). An alias is looked up without a port */
     char *identity_files[SSH_FILES_MAX], *certificate_files[SSH_FILES_MAX];
     size_t identity_count, certificate_count;
     bool identities_only;
@@ -42,9 +43,10 @@ struct ssh_host {
     size_t known_hosts_count; /* the user's first: new keys are added to known_hosts[0] */
     size_t user_known_hosts_count;
     bool hash_known_hosts;
-    bool accept_new,
-        check_host_key;  /* StrictHostKeyChecking accept-new / no is not obeyed: see host.c */
-    char *proxy_command; /* for sh -c; NULL: none */
+    bool accept_new; /* StrictHostKeyChecking accept-new */
+    bool
+        check_host_key; /* false: it says "no". Not obeyed, the key is checked all the same: to be told */
+    char *proxy_command; /* for sh -c, tokens replaced; NULL: none */
     char *proxy_jump;    /* "a,user@b:22"; NULL: none */
     char *bind_address;
     int address_family;         /* AF_UNSPEC, AF_INET, AF_INET6 */
@@ -54,6 +56,7 @@ struct ssh_host {
     bool tcp_keepalive, compression;
     bool password_allowed; /* PasswordAuthentication, BatchMode */
     bool from_ssh;         /* ssh -G said so, not only the command line */
+    char *config_file;     /* what ssh -F was given, for a child ssh; NULL: nothing */
 };
 void ssh_host_done(struct ssh_host *host);
 /* The output of `ssh -G`. Pure. -ERR_INVALID names the line. */
