@@ -28,6 +28,7 @@
 #include "gateway/session/session.h"
 #include "gateway/session/turn.h"
 #include "gateway/state_dir.h"
+#include "gateway/tls.h"
 #include "gateway/tools/tool.h"
 
 #include <string.h>
@@ -133,7 +134,8 @@ static int start_all(struct gateway *gw, const struct gateway_options *options,
         (r = start_modules(gw, reterr_fault)) < 0)
         return r;
     if (!options->no_listen) {
-        if ((r = listen_open(gw, reterr_fault)) < 0)
+        if ((r = gateway_tls_start(gw, reterr_fault)) < 0 ||
+            (r = listen_open(gw, reterr_fault)) < 0)
             return r;
         state_dir_announce(gw->lock, gw->port);
     }
@@ -248,6 +250,7 @@ struct gateway *gateway_free(struct gateway *gw)
     gw->methods = methods_free(gw->methods);
     gw->http = http_client_free(gw->http);
     gw->identity = identity_free(gw->identity);
+    gw->tls = gateway_tls_free(gw->tls);
     gw->config = config_free(gw->config);
     gw->loop = loop_free(gw->loop);
     if (gw->lock >= 0)

@@ -9,6 +9,7 @@
 #include "gateway/config/config.h"
 #include "gateway/conn/conn.h"
 #include "gateway/http/http.h"
+#include "gateway/tls.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
@@ -20,8 +21,6 @@
 
 static struct ws_server_config base_config(struct gateway *gw)
 {
-    bool tls = config_bool(gw->config, KNOB_tls_enabled);
-
     return (struct ws_server_config){
         .arg = gw,
         .upgrade = conns_upgrade,
@@ -29,8 +28,8 @@ static struct ws_server_config base_config(struct gateway *gw)
         .http_head = http_head,
         .http = http_route,
         .make_room = conns_make_room,
-        .tls_certificate = tls ? config_str(gw->config, KNOB_tls_cert) : NULL,
-        .tls_key = tls ? config_str(gw->config, KNOB_tls_key) : NULL,
+        .tls_certificate = gw->tls ? gw->tls->certificate : NULL,
+        .tls_key = gw->tls ? gw->tls->key : NULL,
         .message_max = CONN_PREAUTH_MAX,
         .output_max = CONN_OUTPUT_MAX,
         .half_open_max = CONN_HALF_OPEN_MAX,
@@ -226,7 +225,7 @@ int listen_open(struct gateway *gw, struct fault *reterr_fault)
 
 char *listen_url(struct gateway *gw)
 {
-    bool tls = config_bool(gw->config, KNOB_tls_enabled);
+    bool tls = gw->tls != NULL;
     char wide[INET6_ADDRSTRLEN] = "", machine[HOST_NAME_MAX + 1] = "";
     const char *host = "127.0.0.1";
     struct fault ignored = {0};

@@ -137,7 +137,8 @@ struct ws_target {
     const char *unix_path; /* instead of host and port */
     const char *path;      /* "/" */
     bool tls;
-    const char *pin;    /* SHA-256 of the leaf certificate, hex; NULL: system trust decides */
+    const char
+        *pin; /* SHA-256 of the leaf certificate, as people paste it; NULL: system trust decides */
     const char *origin; /* NULL: none */
     size_t message_max, output_max;
 };

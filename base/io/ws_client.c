@@ -6,7 +6,7 @@
  * say why. A ws that never opened has no events; it is freed right after its op's done. */
 #include "base/io/ws_client_internal.h"
 
-#include "base/crypto.h"
+#include "base/io/tls_certificate.h"
 #include "base/mem.h"
 
 #include <arpa/inet.h>
@@ -407,20 +407,6 @@ static void on_deadline(void *arg)
     fail_with(c, -ERR_TIMEOUT, "no answer in time");
 }
 
-/* The pin with the colons and capitals people paste taken out. */
-static char *clean_pin(const char *pin)
-{
-    char *out = mem_string(pin);
-    size_t at = 0;
-
-    for (size_t i = 0; out && out[i]; i++)
-        if (out[i] != ':' && out[i] != ' ')
-            out[at++] = out[i];
-    if (out)
-        out[at] = '\0';
-    return out;
-}
-
 static void on_unix_start(void *arg)
 {
     try_next(arg);
@@ -431,6 +417,7 @@ void ws_connect(struct op *op, const struct ws_target *target, const struct ws_e
 {
     struct ws *ws = ws_new(op->loop, target->output_max, target->message_max);
     struct ws_connect *c = NEW(struct ws_connect);
+    char pin[TLS_SHA256];
 
     ws->state = WS_CONNECTING;
     ws->client = true;
@@ -447,7 +434,7 @@ void ws_connect(struct op *op, const struct ws_target *target, const struct ws_e
     c->path = mem_string(target->path ? target->path : "/");
     c->origin = mem_string(target->origin);
     c->tls = target->tls;
-    c->pin = target->pin ? clean_pin(target->pin) : NULL;
+    c->pin = target->pin && tls_fingerprint_parse(target->pin, pin) ? mem_string(pin) : NULL;
     *ret_ws = ws;
     op_start(op, on_cancel, c);
     timer_start(ws->loop, &c->deadline, CONNECT_DEFAULT_MS, 0, on_deadline, c);
@@ -455,6 +442,8 @@ void ws_connect(struct op *op, const struct ws_target *target, const struct ws_e
     ws->door = ws_door_ref(ws->loop, target->tls, &op->fault);
     if (!ws->door)
         give_up(c, -ERR_IO);
+    else if (target->pin && !c->pin)
+        fail_with(c, -ERR_INVALID, "the pin is not a SHA-256 fingerprint of 64 hex digits");
     else if (c->unix_path && strlen(c->unix_path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
         fail_with(c, -ERR_INVALID, "the socket path is longer than 107 bytes");
     else if (c->unix_path)

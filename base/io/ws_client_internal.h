@@ -22,7 +22,7 @@ struct ws_connect {
     struct timer deadline;
     struct defer later;
     char address[INET6_ADDRSTRLEN]; /* being tried */
-    char tls_reason[128], why[256];
+    char tls_reason[320], why[FAULT_TEXT_MAX];
     uv_handle_t *watcher; /* what lws added to the loop for this try */
     int probe_fd;
     struct watch *probe;

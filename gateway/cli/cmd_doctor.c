@@ -4,6 +4,7 @@
 #include "gateway/config/config.h"
 #include "gateway/gateway.h"
 #include "gateway/state_dir.h"
+#include "gateway/tls.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DISK_LOW_BYTES (100LL << 20)
@@ -76,6 +78,29 @@ static void check_state(struct check_up *up)
     }
 }
 
+static void check_tls(struct check_up *up, const struct config *config)
+{
+    struct gateway_tls *tls = NULL;
+    struct fault fault = {0};
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t wall_ms = (int64_t)now.tv_sec * 1000;
+    if (!up->state_dir || !config_bool(config, KNOB_tls_enabled))
+        return;
+    if (gateway_tls_look(config, up->state_dir, wall_ms, &tls, &fault) < 0)
+        say(up, "tls", BAD, "%s", fault.text);
+    else if (!tls)
+        say(up, "tls", NOTE, "no certificate yet; the next start makes one in %s/gateway/tls",
+            up->state_dir);
+    else if (gateway_tls_ends_soon(tls, wall_ms) >= 0)
+        say(up, "tls", NOTE, "%s ends in %d days; sha256:%s", tls->certificate,
+            gateway_tls_ends_soon(tls, wall_ms), tls->leaf.sha256);
+    else
+        say(up, "tls", WELL, "%s, sha256:%s", tls->certificate, tls->leaf.sha256);
+    gateway_tls_free(tls);
+}
+
 static void check_config(struct check_up *up)
 {
     struct fault fault = {0};
@@ -103,6 +128,7 @@ static void check_config(struct check_up *up)
             "%s repeats what you say; set agents.defaults.model.primary for a real one", model);
     else
         say(up, "model", WELL, "%s", model);
+    check_tls(up, config);
     config_free(config);
 }
 

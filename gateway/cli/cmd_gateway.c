@@ -12,6 +12,7 @@
 #include "gateway/notify.h"
 #include "gateway/pairing/signin.h"
 #include "gateway/state_dir.h"
+#include "gateway/tls.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -171,15 +172,19 @@ static void print_link(struct gateway *gw)
 
 static void print_welcome(struct gateway *gw, bool link)
 {
-    printf("culvert %s is listening on ws://127.0.0.1:%d and %s/gateway.sock\n", CULVERT_VERSION,
-           gw->port, gw->state_dir);
+    const char *scheme = gw->tls ? "wss" : "ws";
+
+    printf("culvert %s is listening on %s://127.0.0.1:%d and %s/gateway.sock\n", CULVERT_VERSION,
+           scheme, gw->port, gw->state_dir);
+    if (gw->tls)
+        printf("TLS certificate sha256:%s\n", gw->tls->leaf.sha256);
     if (gw->token_made)
         printf("A token was made for this gateway (kept in %s/identity/token):\n\n  %s\n\n",
                gw->state_dir, config_str(gw->config, KNOB_auth_token));
     printf("Talk to it:    culvert agent -m hello\n"
            "Look at it:    culvert status\n"
-           "Other clients: ws://127.0.0.1:%d with the token\n",
-           gw->port);
+           "Other clients: %s://127.0.0.1:%d with the token%s\n",
+           scheme, gw->port, gw->tls ? " and --pin of that certificate" : "");
     if (pages_enabled(gw) && (link || isatty(STDOUT_FILENO)))
         print_link(gw);
     fflush(stdout);

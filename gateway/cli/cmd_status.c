@@ -37,6 +37,9 @@ static void print_status(const struct json *hello, const struct json *status,
                          const struct json *presence)
 {
     print_gateway(hello);
+    const char *fingerprint = json_string(json_path(status, "tls.sha256"), NULL);
+    if (fingerprint)
+        printf("TLS certificate sha256:%s\n", fingerprint);
     printf("model %s/%s, %lld session%s\n\n",
            json_string(json_path(status, "sessions.defaults.modelProvider"), "?"),
            json_string(json_path(status, "sessions.defaults.model"), "?"),

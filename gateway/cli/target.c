@@ -2,6 +2,7 @@
 #include "gateway/cli/target.h"
 
 #include "base/crypto.h"
+#include "base/io/tls_certificate.h"
 #include "base/mem.h"
 #include "gateway/conn/conn.h"
 #include "gateway/state_dir.h"
@@ -223,6 +224,7 @@ int target_resolve(struct target *target, struct fault *reterr_fault)
 {
     const char *token = from_env("CULVERT_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_TOKEN");
     const char *password = from_env("CULVERT_GATEWAY_PASSWORD", "OPENCLAW_GATEWAY_PASSWORD");
+    char fingerprint[TLS_SHA256];
 
     if (!target->token && token)
         target->token = mem_string(token);
@@ -238,6 +240,11 @@ int target_resolve(struct target *target, struct fault *reterr_fault)
         return reterr_fault->code;
     if (target->pin && (!target->url || strncmp(target->url, "wss://", 6) != 0))
         return fault_set(reterr_fault, -ERR_INVALID, "--pin goes with --url wss://…");
+    if (target->pin && !tls_fingerprint_parse(target->pin, fingerprint))
+        return fault_set(reterr_fault, -ERR_INVALID,
+                         "--pin takes the SHA-256 fingerprint of the certificate, 64 hex digits as "
+                         "culvert status prints them, not \"%s\"",
+                         target->pin);
     return target->url ? parse_url(target, reterr_fault) : find_local(target, reterr_fault);
 }
 

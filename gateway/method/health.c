@@ -6,6 +6,7 @@
 #include "gateway/method/call.h"
 #include "gateway/method/method.h"
 #include "gateway/session/row.h"
+#include "gateway/tls.h"
 
 #define STATUS_RECENT 10
 
@@ -56,10 +57,18 @@ static int health_run(struct call *call, const void *params)
     return call_reply_shared(call, health_payload(call_gateway(call), p->probe));
 }
 
+static const struct field status_tls[] = {
+    R_STR("sha256", REQUIRED), /* fingerprint of the leaf */
+    R_STR("subject", REQUIRED), R_INT("notAfter", REQUIRED), R_STR("path", REQUIRED), F_END,
+};
 static const struct field status_reply[] = {
-    R_ANY("heartbeat", REQUIRED),           R_STRS("channelSummary", REQUIRED),
-    R_STRS("queuedSystemEvents", REQUIRED), R_ANY("sessions", REQUIRED),
-    R_STR("runtimeVersion", REQUIRED),      F_END,
+    R_ANY("heartbeat", REQUIRED),
+    R_STRS("channelSummary", REQUIRED),
+    R_STRS("queuedSystemEvents", REQUIRED),
+    R_ANY("sessions", REQUIRED),
+    R_STR("runtimeVersion", REQUIRED),
+    R_OBJECT("tls", OPTIONAL, status_tls),
+    F_END,
 };
 
 static void write_heartbeats(struct gateway *gw, struct json_writer *w)
@@ -110,6 +119,18 @@ static void write_sessions(struct gateway *gw, struct json_writer *w)
     jw_object_end(w);
 }
 
+static void write_tls(struct gateway *gw, struct json_writer *w)
+{
+    if (!gw->tls)
+        return;
+    jw_kobject(w, "tls");
+    jw_kstr(w, "sha256", gw->tls->leaf.sha256);
+    jw_kstr(w, "subject", gw->tls->leaf.subject);
+    jw_kint(w, "notAfter", gw->tls->leaf.not_after);
+    jw_kstr(w, "path", gw->tls->certificate);
+    jw_object_end(w);
+}
+
 static int status_run(struct call *call, const void *params)
 {
     struct gateway *gw = call_gateway(call);
@@ -124,6 +145,7 @@ static int status_run(struct call *call, const void *params)
     jw_key(w, "queuedSystemEvents");
     system_queue_write(gw, w);
     write_sessions(gw, w);
+    write_tls(gw, w);
     jw_object_end(w);
     return call_send(call);
 }
