@@ -225,7 +225,7 @@ int listen_open(struct gateway *gw, struct fault *reterr_fault)
 
 char *listen_url(struct gateway *gw)
 {
-    bool tls = gw->tls != NULL;
+    bool tls = config_bool(gw->config, KNOB_tls_enabled);
     char wide[INET6_ADDRSTRLEN] = "", machine[HOST_NAME_MAX + 1] = "";
     const char *host = "127.0.0.1";
     struct fault ignored = {0};

@@ -26,10 +26,11 @@ static void say_untrusted(struct ws_connect *c, X509_STORE_CTX *chain)
 
     if (c->tls_reason[0] || !leaf_hash(chain, hex))
         return;
-    snprintf(c->tls_reason, sizeof(c->tls_reason),
-             "the certificate is not trusted: %s. If culvert status at the gateway's host shows the "
-             "same fingerprint, add --pin sha256:%s",
-             X509_verify_cert_error_string(X509_STORE_CTX_get_error(chain)), hex);
+    snprintf(
+        c->tls_reason, sizeof(c->tls_reason),
+        "the certificate is not trusted: %s. If culvert status at the gateway's host shows the "
+        "same fingerprint, add --pin sha256:%s",
+        X509_verify_cert_error_string(X509_STORE_CTX_get_error(chain)), hex);
 }
 
 int ws_connect_verify(struct ws *ws, void *store, bool fine)
