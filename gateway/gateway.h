@@ -37,7 +37,6 @@ struct gateway {
     struct control_ui *control_ui; /* gateway/http/control_ui.h */
     struct web_calls *web_calls;   /* gateway/http/http.h: open requests of plain HTTP */
     struct listeners *listeners;   /* gateway/listen.h */
-    struct ws_server *servers[4];  /* 127.0.0.1, ::1, wider bind, gateway.sock */
     struct gateway_tls *tls;       /* gateway/tls.h; NULL: plain */
     char *state_dir;
     char boot_id[37];
