@@ -4,9 +4,12 @@ import json
 import subprocess
 
 from bench import TOKEN, median, row
+from tunnel_line import THERE, line
 from tunnel_world import World
 
 TURNS, BYTES = 3, 400_000_000
+# Round trip in ms, bytes of a download, bar against ssh -L (None: told only).
+FAR = [(20, 200_000_000, None), (100, 200_000_000, 2)]
 CONNECT = json.dumps({"type": "req", "id": "c", "method": "connect", "params": {
     "minProtocol": 4, "maxProtocol": 4, "role": "operator", "scopes": ["operator.read"], "auth": {"token": TOKEN},
     "client": {"id": "cli", "version": "bench", "platform": "linux", "mode": "cli"}}})
@@ -71,6 +74,21 @@ def calls(bench):
                   mine <= bar * peer, f"{peer:.0f} µs, without {direct:.0f}", runs=runs)
 
 
+def far(bench):
+    with line(bench) as (wire, there, here), World(address=THERE, there=there, here=here) as world:
+        port = world.serve(bench)
+        with world.ssh(port) as theirs, world.culvert(bench, port, "direct-tcpip") as ours:
+            for milliseconds, size, bar in FAR:
+                wire.round_trip(milliseconds)
+                runs = [(get(bench, ours, size, here), bare(bench, world, port, size), get(bench, theirs, size, here))
+                        for _ in range(TURNS)]
+                mine, floor, peer = (median(column) for column in zip(*runs))
+                yield row(f"tunnel download, one stream, {milliseconds} ms round trip", f"{mine:.0f} MB/s",
+                          f"≥ {bar} × ssh -L ({mine / peer:.2f})" if bar else f"({mine / peer:.2f} × ssh -L)",
+                          mine >= bar * peer if bar else None, f"{floor:.0f}, ssh -L {peer:.0f}", runs=runs)
+
+
 def rows(bench):
     yield from downloads(bench)
     yield from calls(bench)
+    yield from far(bench)

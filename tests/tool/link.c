@@ -348,7 +348,7 @@ static int open_device(const char *where, int mtu, bool segments)
     const char *colon = strchr(where, ':'), *name = colon ? colon + 1 : where;
     if (colon) {
         char path[64];
-        snprintf(path, sizeof(path), "/proc/%.*s/ns/net", (int)(colon - where), where);
+        snprintf(path, sizeof(path), "/proc/%ld/ns/net", strtol(where, NULL, 10));
         int space = open(path, O_RDONLY | O_CLOEXEC);
         if (space < 0 || setns(space, CLONE_NEWNET) < 0)
             die(path);
