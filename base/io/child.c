@@ -10,9 +10,11 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -42,7 +44,7 @@ struct child {
     int leash;        /* closed last: kills the group; -1: none */
     unsigned handles; /* not closed yet */
     int status, signal, result;
-    bool exited, finished, input_closed, dropped, leashed;
+    bool exited, finished, input_closed, dropped, leashed, raw;
     char chunk[CHILD_READ_SIZE]; /* one read at a time on the loop, so one buffer serves both */
 };
 
@@ -104,7 +106,28 @@ static void leash_cut(struct child *child)
     child->leash = -1;
 }
 
-static int child_spawn(struct child *child, const struct child_config *config)
+/* Both directions in one socket; theirs blocks, as programs expect, ours does not. */
+static int raw_new(int ret[2])
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret) < 0)
+        return -ERR_IO;
+    if (fcntl(ret[0], F_SETFL, O_NONBLOCK) == 0)
+        return 0;
+    (void)close(ret[0]);
+    (void)close(ret[1]);
+    return -ERR_IO;
+}
+
+static void raw_settle(const struct child_config *config, const int pair[2], bool started)
+{
+    (void)close(pair[1]);
+    if (started)
+        *config->ret_raw = pair[0];
+    else
+        (void)close(pair[0]);
+}
+
+static int child_spawn(struct child *child, const struct child_config *config, const int pair[2])
 {
     int leash[2] = {-1, -1};
     uv_stdio_container_t stdio[4] = {
@@ -128,12 +151,17 @@ static int child_spawn(struct child *child, const struct child_config *config)
     /* libuv's signature lacks the const; it does not write to either. */
     memcpy(&options.args, &config->argv, sizeof options.args);
     memcpy(&options.env, &config->envp, sizeof options.env);
+    if (child->raw) {
+        stdio[0] = stdio[1] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = pair[1]};
+    }
     if (config->leash && leash_new(leash) == 0) {
         stdio[3].data.fd = leash[0];
         options.stdio_count = 4;
     }
     r = uv_spawn(loop_uv(child->loop), &child->process, &options);
     leash_tie(child, leash, r == 0);
+    if (child->raw)
+        raw_settle(config, pair, r == 0);
     return r;
 }
 
@@ -169,10 +197,13 @@ int child_start(struct loop *loop, const struct child_config *config, struct chi
                 struct fault *reterr_fault)
 {
     struct child *child;
-    int r;
+    int pair[2] = {-1, -1}, r;
 
     if (config->argv == NULL || config->argv[0] == NULL || config->argv[0][0] == '\0')
         return fault_set(reterr_fault, -ERR_INVALID, "no program was named");
+    if (config->ret_raw != NULL && raw_new(pair) < 0)
+        return fault_set(reterr_fault, -ERR_IO, "cannot start %s: %s", config->argv[0],
+                         strerror(errno));
     child_ignore_sigpipe();
 
     child = NEW(struct child);
@@ -185,11 +216,14 @@ int child_start(struct loop *loop, const struct child_config *config, struct chi
     child->on_noise = config->noise;
     child->on_ended = config->ended;
     child->arg = config->arg;
-    child_pipe_init(child, &child->input);
-    child_pipe_init(child, &child->output.pipe);
+    child->raw = child->input_closed = config->ret_raw != NULL;
+    if (!child->raw) {
+        child_pipe_init(child, &child->input);
+        child_pipe_init(child, &child->output.pipe);
+    }
     child_pipe_init(child, &child->noise.pipe);
 
-    r = child_spawn(child, config);
+    r = child_spawn(child, config, pair);
     child->process.data = child;
     child->handles++; /* uv_spawn inits the handle also when it fails */
     if (r < 0) {
@@ -204,7 +238,8 @@ int child_start(struct loop *loop, const struct child_config *config, struct chi
         return fault_set(reterr_fault, r == UV_EACCES ? -ERR_DENIED : -ERR_IO,
                          "cannot start %s: %s", config->argv[0], uv_strerror(r));
     }
-    child_stream_start(&child->output, config->line_max > 0 ? config->line_max : 16u << 20);
+    if (!child->raw)
+        child_stream_start(&child->output, config->line_max > 0 ? config->line_max : 16u << 20);
     child_stream_start(&child->noise, CHILD_NOISE_MAX);
     *ret = child;
     return 0;
@@ -458,8 +493,10 @@ static void child_finish(struct child *child)
     defer_stop(child->loop, &child->output.again);
     defer_stop(child->loop, &child->noise.again);
     leash_cut(child);
-    child_close_handle(child, (uv_handle_t *)&child->input);
-    child_close_handle(child, (uv_handle_t *)&child->output.pipe);
+    if (!child->raw) {
+        child_close_handle(child, (uv_handle_t *)&child->input);
+        child_close_handle(child, (uv_handle_t *)&child->output.pipe);
+    }
     child_close_handle(child, (uv_handle_t *)&child->noise.pipe);
     child_close_handle(child, (uv_handle_t *)&child->process);
 }

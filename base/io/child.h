@@ -19,6 +19,10 @@ struct child_config {
     /* What is left of its group is killed when it ends, and all of it when this process ends, however that
      * happens (Linux; elsewhere it must heed the end of its input). */
     bool leash;
+    /* Raw: its stdin and stdout are the two directions of one socket, whose other end (non-blocking, close on
+     * exec) is the caller's in *ret_raw; line is not called, child_write and child_close_input are not for it.
+     * NULL: lines. stderr comes as noise either way. */
+    int *ret_raw;
     size_t input_max; /* bytes that may wait for it to read them; 0: CHILD_INPUT_MAX */
     size_t line_max;  /* a longer line of stdout ends the child with -ERR_TOO_LARGE; 0: 16 MiB */
     void *arg;

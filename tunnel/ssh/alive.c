@@ -1,0 +1,116 @@
+/* Is the server still there? Any byte from it says so. When none came for a while a ping goes out: the open of a
+ * channel of a type no server has, which every server must refuse (RFC 4254 5.1) and libssh2 takes in. While another
+ * open waits for its answer that is the ping. When nothing at all was heard for SSH_ALIVE_DEAD_MS after a ping the
+ * session is dead.
+ *
+ * A line that is full of our own bytes delays the ping behind them: as long as the peer's kernel goes on
+ * acknowledging data (TCP_INFO), it is slow and not dead. A stopped server acknowledges too, but only what its socket
+ * buffer holds; then its window closes and nothing more is acknowledged. */
+#include "tunnel/ssh/session_internal.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#ifdef __linux__
+#include <linux/tcp.h> /* netinet/tcp.h's tcp_info is older */
+#endif
+
+#define ALIVE_TICK_MS 500
+
+static int64_t alive_idle(const struct ssh *ssh)
+{
+    return ssh->host.alive_interval_ms > 0 ? ssh->host.alive_interval_ms : SSH_ALIVE_IDLE_MS;
+}
+
+/* Configured: as ssh does it, interval times count after the first silence; else ours. */
+static int64_t alive_patience(const struct ssh *ssh)
+{
+    int count = ssh->host.alive_count > 0 ? ssh->host.alive_count : 3;
+
+    if (ssh->host.alive_interval_ms <= 0)
+        return SSH_ALIVE_DEAD_MS - SSH_ALIVE_IDLE_MS;
+    return ssh->host.alive_interval_ms * count;
+}
+
+/* Bytes the peer's kernel has acknowledged; 0: not TCP, or not told. */
+static uint64_t alive_acked(const struct ssh *ssh)
+{
+#ifdef TCP_INFO
+    struct tcp_info info;
+    socklen_t length = sizeof info;
+
+    memset(&info, 0, sizeof info);
+    if (getsockopt(ssh->fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+        length >= offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof info.tcpi_bytes_acked)
+        return info.tcpi_bytes_acked;
+#else
+    (void)ssh;
+#endif
+    return 0;
+}
+
+void ssh_alive_ping(struct ssh *ssh)
+{
+    if (ssh->phase != SSH_READY || ssh->doomed)
+        return;
+    if (ssh->ping_at == 0)
+        ssh->ping_at = loop_now(ssh->loop);
+    if (ssh->ping != NULL || ssh->opening != NULL)
+        return; /* its answer will do */
+    ssh->ping = ssh_channel_new(ssh, NULL, NULL);
+    ssh->ping->ping = true;
+    ssh->ping->dropped = true;
+    ssh_channel_library_open(ssh->ping);
+}
+
+void ssh_alive_ping_answered(struct ssh *ssh)
+{
+    if (ssh->ping != NULL && ssh->ping->asked_at > 0)
+        ssh->rtt_ms = (double)(loop_now(ssh->loop) - ssh->ping->asked_at);
+    ssh->ping = NULL;
+}
+
+void ssh_alive_heard(struct ssh *ssh)
+{
+    ssh->heard_at = loop_now(ssh->loop);
+    ssh->ping_at = 0;
+    if (ssh->probe != NULL)
+        op_end(TAKE(ssh->probe), 0);
+}
+
+static void alive_on_tick(void *arg)
+{
+    struct ssh *ssh = arg;
+    int64_t now = loop_now(ssh->loop);
+    uint64_t acked = alive_acked(ssh);
+
+    CHECK(ssh, SSH_MAGIC);
+    if (acked != ssh->acked) {
+        ssh->acked = acked;
+        ssh->acked_at = now;
+    }
+    if (ssh->ping_at == 0) {
+        if (now - ssh->heard_at >= alive_idle(ssh))
+            ssh_alive_ping(ssh);
+        return;
+    }
+    if (now - ssh->ping_at < alive_patience(ssh))
+        return;
+    if (output_waiting(ssh) > 0 && now - ssh->acked_at < alive_patience(ssh))
+        return; /* slow, and moving */
+    ssh_fail(ssh, -ERR_TIMEOUT, "nothing was heard from %s for %.1f s", ssh->host.hostname,
+             (double)(now - ssh->heard_at) / 1000);
+}
+
+void ssh_alive_start(struct ssh *ssh)
+{
+    ssh->heard_at = ssh->acked_at = loop_now(ssh->loop);
+    ssh->acked = alive_acked(ssh);
+    timer_start(ssh->loop, &ssh->alive, ALIVE_TICK_MS, ALIVE_TICK_MS, alive_on_tick, ssh);
+}
+
+void ssh_alive_stop(struct ssh *ssh)
+{
+    timer_stop(ssh->loop, &ssh->alive);
+    timer_stop(ssh->loop, &ssh->unread);
+}
