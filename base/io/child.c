@@ -6,47 +6,15 @@
  * after the process has ended gets CHILD_DRAIN_MS, then SIGKILL.
  *
  * Owns: the handles, the line buffers, the queued input. */
-#include "base/io/child.h"
+#include "base/io/child_internal.h"
 
 #include "base/mem.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
-
-#define CHILD_MAGIC     0x6368696cu
-#define CHILD_READ_SIZE 16384 /* of one turn: some hundred small lines */
-
-struct child_stream {
-    uv_pipe_t pipe;
-    struct buf rest; /* an unfinished line */
-    size_t line_max;
-    struct defer again; /* reads on in the next turn */
-    bool open;          /* not at its end */
-};
-
-struct child {
-    uint32_t magic;
-    struct loop *loop;
-    uv_process_t process;
-    uv_pipe_t input;
-    struct child_stream output, noise;
-    struct timer timer; /* SIGKILL after the grace; the drain */
-    void (*on_line)(void *arg, const char *text, size_t length);
-    void (*on_noise)(void *arg, const char *text, size_t length);
-    void (*on_ended)(void *arg, int status, int signal, int result);
-    void *arg;
-    size_t input_queued, input_max;
-    int leash;        /* closed last: kills the group; -1: none */
-    unsigned handles; /* not closed yet */
-    int status, signal, result;
-    bool exited, finished, input_closed, dropped, leashed, raw;
-    char chunk[CHILD_READ_SIZE]; /* one read at a time on the loop, so one buffer serves both */
-};
 
 struct child_input {
     uv_write_t request;
@@ -55,7 +23,6 @@ struct child_input {
     char data[];
 };
 
-static void child_on_exit(uv_process_t *process, int64_t status, int term_signal);
 static void child_on_output(uv_stream_t *stream, ssize_t length, const uv_buf_t *chunk);
 static void child_read_on(void *arg);
 static void child_finish(struct child *child);
@@ -67,102 +34,6 @@ static void child_pipe_init(struct child *child, uv_pipe_t *pipe)
     uv_pipe_init(loop_uv(child->loop), pipe, /* ipc= */ 0);
     pipe->data = child;
     child->handles++;
-}
-
-/* A pipe that nobody writes to. Its reading end is the child's descriptor 3 and sends SIGKILL to the group when
- * our end closes, by us or by the kernel when it buries us. */
-static int leash_new(int ret[2])
-{
-#ifdef F_SETSIG
-    if (pipe2(ret, O_CLOEXEC) == 0)
-        return 0;
-#endif
-    ret[0] = ret[1] = -1;
-    return -ERR_IO;
-}
-
-static void leash_tie(struct child *child, int end[2], bool started)
-{
-#ifdef F_SETSIG
-    if (end[0] < 0)
-        return;
-    if (started && fcntl(end[0], F_SETOWN, -child->process.pid) == 0 &&
-        fcntl(end[0], F_SETSIG, SIGKILL) == 0 && fcntl(end[0], F_SETFL, O_ASYNC) == 0)
-        child->leash = end[1];
-    else
-        (void)close(end[1]);
-    (void)close(end[0]);
-#else
-    (void)child;
-    (void)end;
-    (void)started;
-#endif
-}
-
-static void leash_cut(struct child *child)
-{
-    if (child->leash >= 0)
-        (void)close(child->leash);
-    child->leash = -1;
-}
-
-/* Both directions in one socket; theirs blocks, as programs expect, ours does not. */
-static int raw_new(int ret[2])
-{
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret) < 0)
-        return -ERR_IO;
-    if (fcntl(ret[0], F_SETFL, O_NONBLOCK) == 0)
-        return 0;
-    (void)close(ret[0]);
-    (void)close(ret[1]);
-    return -ERR_IO;
-}
-
-static void raw_settle(const struct child_config *config, const int pair[2], bool started)
-{
-    (void)close(pair[1]);
-    if (started)
-        *config->ret_raw = pair[0];
-    else
-        (void)close(pair[0]);
-}
-
-static int child_spawn(struct child *child, const struct child_config *config, const int pair[2])
-{
-    int leash[2] = {-1, -1};
-    uv_stdio_container_t stdio[4] = {
-        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&child->input},
-        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
-         .data.stream = (uv_stream_t *)&child->output.pipe},
-        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
-         .data.stream = (uv_stream_t *)&child->noise.pipe},
-        {.flags = UV_INHERIT_FD},
-    };
-    uv_process_options_t options = {
-        .file = config->file ? config->file : config->argv[0],
-        .exit_cb = child_on_exit,
-        .cwd = config->directory,
-        .flags = UV_PROCESS_DETACHED, /* setsid: signals reach the whole group */
-        .stdio_count = 3,
-        .stdio = stdio,
-    };
-    int r;
-
-    /* libuv's signature lacks the const; it does not write to either. */
-    memcpy(&options.args, &config->argv, sizeof options.args);
-    memcpy(&options.env, &config->envp, sizeof options.env);
-    if (child->raw) {
-        stdio[0] = stdio[1] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = pair[1]};
-    }
-    if (config->leash && leash_new(leash) == 0) {
-        stdio[3].data.fd = leash[0];
-        options.stdio_count = 4;
-    }
-    r = uv_spawn(loop_uv(child->loop), &child->process, &options);
-    leash_tie(child, leash, r == 0);
-    if (child->raw)
-        raw_settle(config, pair, r == 0);
-    return r;
 }
 
 static void child_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
@@ -201,7 +72,7 @@ int child_start(struct loop *loop, const struct child_config *config, struct chi
 
     if (config->argv == NULL || config->argv[0] == NULL || config->argv[0][0] == '\0')
         return fault_set(reterr_fault, -ERR_INVALID, "no program was named");
-    if (config->ret_raw != NULL && raw_new(pair) < 0)
+    if (config->ret_raw != NULL && child_raw_new(pair) < 0)
         return fault_set(reterr_fault, -ERR_IO, "cannot start %s: %s", config->argv[0],
                          strerror(errno));
     child_ignore_sigpipe();
@@ -459,7 +330,7 @@ void child_drop(struct child *child, int64_t grace_ms)
     child_stop(child, grace_ms);
 }
 
-static void child_on_exit(uv_process_t *process, int64_t status, int term_signal)
+void child_on_exit(uv_process_t *process, int64_t status, int term_signal)
 {
     struct child *child = process->data;
 
@@ -492,7 +363,7 @@ static void child_finish(struct child *child)
     timer_stop(child->loop, &child->timer);
     defer_stop(child->loop, &child->output.again);
     defer_stop(child->loop, &child->noise.again);
-    leash_cut(child);
+    child_leash_cut(child);
     if (!child->raw) {
         child_close_handle(child, (uv_handle_t *)&child->input);
         child_close_handle(child, (uv_handle_t *)&child->output.pipe);

@@ -28,7 +28,7 @@ PRIVATE = ["*_private.h", "*_internal.h", "*_impl.h"]
 DOORS = {
     r"cjson/.*|cJSON\.h": ["base/json.c", "base/json_*.[ch]"],
     r"sodium\.h": ["base/crypto.c", "base/crypto_*.c"],
-    r"uv\.h": ["base/io/loop*.[ch]", "base/io/work.c", "base/io/child*.c", "base/io/ws*.[ch]"],
+    r"uv\.h": ["base/io/loop*.[ch]", "base/io/work.c", "base/io/child*.[ch]", "base/io/ws*.[ch]"],
     r"libwebsockets\.h": ["base/io/ws*.[ch]"],
     r"openssl/.*": ["base/io/ws*.c", "base/io/tls*.c"],
     r"curl/.*": ["base/io/http*.[ch]"],
