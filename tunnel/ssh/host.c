@@ -310,6 +310,8 @@ static void on_ended(void *arg, int status, int signal, int result)
     else
         r = ssh_host_parse(resolve->output.data ? resolve->output.data : "", resolve->output.length,
                            &resolve->target, resolve->ret, fault);
+    if (r == 0 && resolve->noise.length > 0 && fault->text[0] == '\0')
+        fault_set(fault, 0, "ssh says: %s", said);
     resolve_end(resolve, r);
 }
 
@@ -322,7 +324,7 @@ static char *choose_config(const char *given)
 
     account_of(&account);
     if (given) {
-        chosen = expand_path(given, &account);
+        chosen = strcmp(given, "none") == 0 ? mem_string(given) : expand_path(given, &account);
     } else if (strcmp(account.lives, account.home) != 0) {
         chosen = mem_format("%s/.ssh/config", account.lives);
         if (access(chosen, F_OK) < 0) {

@@ -63,7 +63,8 @@ void ssh_host_done(struct ssh_host *host);
 int ssh_host_parse(const char *text, size_t length, const struct ssh_target *target,
                    struct ssh_host *ret, struct fault *reterr_fault);
 /* Asks ssh. op ends 0 with *ret filled (the caller's: ssh_host_done), or with ssh's own words as fault (a bad
- * keyword stops ssh, so it stops us). Everything given is copied. *ret must stay until the end. Deadline of its
- * own: 10 s (a Match exec may take time). */
+ * keyword stops ssh, so it stops us). With 0 a fault of code 0 that has text is a warning: files left out, an identity
+ * that is not there. Everything given is copied. *ret must stay until the end. Deadline of its own: 10 s (a Match exec
+ * may take time). */
 void ssh_host_resolve(struct op *op, const struct ssh_target *target,
                       const struct ssh_options *options, struct ssh_host *ret);

@@ -13,8 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC     "openssh-key-v1"   /* with its NUL */
-#define TEXT_ROOM (KEY_FILE_MAX + 2) /* one to see that it is too long, one for the NUL */
+#define ARMOUR(kind) "-----BEGIN " kind "PRIVATE KEY-----"
+#define MAGIC        "openssh-key-v1"   /* with its NUL */
+#define TEXT_ROOM    (KEY_FILE_MAX + 2) /* one to see that it is too long, one for the NUL */
 
 /* ---- files ---- */
 
@@ -230,12 +231,9 @@ static bool read_format(struct key_file *key)
         const char *first;
         bool (*read)(const char *body, struct key_file *key);
     } formats[] = {
-        {"-----BEGIN OPENSSH PRIVATE KEY-----", openssh},
-        {"-----BEGIN RSA PRIVATE KEY-----", pem_rsa},
-        {"-----BEGIN EC PRIVATE KEY-----", pem_untold},
-        {"-----BEGIN DSA PRIVATE KEY-----", pem_dsa},
-        {"-----BEGIN PRIVATE KEY-----", pkcs8},
-        {"-----BEGIN ENCRYPTED PRIVATE KEY-----", pkcs8_encrypted},
+        {ARMOUR("OPENSSH "), openssh}, {ARMOUR("RSA "), pem_rsa},
+        {ARMOUR("EC "), pem_untold},   {ARMOUR("DSA "), pem_dsa},
+        {ARMOUR(""), pkcs8},           {ARMOUR("ENCRYPTED "), pkcs8_encrypted},
     };
     const char *text = key->text + strspn(key->text, " \t\r\n");
 
