@@ -18,8 +18,10 @@ struct tailnet *tailnet_new(struct loop *loop, const char *socket) MUSTCHECK;
 struct tailnet *tailnet_free(struct tailnet *tailnet); /* what runs is dropped */
 const char *tailnet_socket(const struct tailnet *tailnet);
 
-/* Faults of every call: -ERR_NOT_FOUND no tailscaled here (no socket), -ERR_DENIED not allowed (says --operator),
- * -ERR_TIMEOUT, -ERR_CORRUPT not what was expected (says the version), -ERR_CONFLICT 412. */
+/* A call takes at most TAILNET_CALL_MS, whatever the op's own deadline. Faults of every call: -ERR_NOT_FOUND no
+ * tailscaled here, or it does not know the thing asked for; -ERR_DENIED not allowed (writing says --operator);
+ * -ERR_TIMEOUT; -ERR_CORRUPT not what was expected (says the version); -ERR_CONFLICT 412; -ERR_TOO_LARGE,
+ * -ERR_UNSUPPORTED more than is read here; -ERR_IO tailscaled's own trouble, in its words. */
 
 /* Everything owned; strings never NULL. */
 struct tailnet_node {
@@ -46,7 +48,7 @@ struct tailnet_status {
 void tailnet_status_done(struct tailnet_status *status);
 void tailnet_status_get(struct tailnet *tailnet, struct op *op, bool peers,
                         struct tailnet_status *ret);
-/* "name", "name.tail1234.ts.net", an address: the peer; NULL and a fault with the nearest names. */
+/* "name", "name.tail1234.ts.net", an address: the node (also our own); NULL and a fault with the nearest name. */
 const struct tailnet_node *tailnet_find(const struct tailnet_status *status, const char *name,
                                         struct fault *reterr_fault);
 
@@ -68,11 +70,11 @@ void tailnet_serve_get(struct tailnet *tailnet, struct op *op, struct json **ret
 void tailnet_serve_set(struct tailnet *tailnet, struct op *op, const struct json *config,
                        const char *etag);
 
-/* watch-ipn-bus. each() for every line until the op ends (the daemon went, or was too slow for it: come back). */
-struct tailnet_watch;
-struct tailnet_watch *tailnet_watch(struct tailnet *tailnet, struct op *op, unsigned mask,
-                                    void (*each)(void *arg, const struct json *notify), void *arg)
-    MUSTCHECK;
+/* watch-ipn-bus. each() for every line until the op ends, which is never with 0: -ERR_CLOSED, the daemon went or we
+ * were too slow for it: come back. The op may be cancelled or dropped inside each(), and the tailnet freed. Give the
+ * op no deadline. */
+void tailnet_watch(struct tailnet *tailnet, struct op *op, unsigned mask,
+                   void (*each)(void *arg, const struct json *notify), void *arg);
 #define TAILNET_BUS_INITIAL_STATE  2u
 #define TAILNET_BUS_PREFS          4u
 #define TAILNET_BUS_HEALTH         128u

@@ -17,17 +17,18 @@ struct ws_server; /* one listening set */
 
 #define WS_CLOSE_REASON_MAX 120 /* bytes, cut at a UTF-8 boundary; protocol.md 1.3 */
 
-enum ws_transport { WS_TCP, WS_UNIX, WS_PAIR };
+enum ws_transport { WS_TCP, WS_UNIX, WS_PAIR, WS_TUNNEL /* ws_server_adopt */ };
 
 /* Who is at the other end of the socket, by the kernel's word only. */
 struct ws_peer {
     enum ws_transport transport;
     struct sockaddr_storage remote, local; /* TCP */
-    uint32_t uid;                          /* UNIX: SO_PEERCRED; else UINT32_MAX */
-    int32_t pid;                           /* UNIX; else 0 */
+    uint32_t uid;                          /* UNIX, TUNNEL: SO_PEERCRED; else UINT32_MAX */
+    int32_t pid;                           /* UNIX, TUNNEL; else 0 */
     int fd;                                /* borrowed; -1 for a pair */
     bool tls;
-    int door; /* of ws_server_config; else 0 */
+    int door;    /* of ws_server_config; else 0 */
+    void *owner; /* TUNNEL: what ws_server_adopt was given; else NULL */
 };
 
 /* A request head: the upgrade, or plain HTTP. Valid during the callback only. */

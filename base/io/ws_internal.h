@@ -4,7 +4,6 @@
  *   ws_out.c    output queue and framing (pure)
  *   ws_lws.c    the door: one lws context per loop, and what lws tells us about a connection
  *   ws_server.c listening, accepting, half-open connections
- *   ws_listen.c the listening socket itself and why it cannot be had
  *   ws_http*.c  plain HTTP: request heads, requests, answers
  *   ws_client.c connecting
  *   ws_pair.c   two ends in memory */
@@ -173,11 +172,6 @@ void ws_half_must_move(
 void ws_half_free(struct ws_half *half);
 /* The upgrade is done: the half becomes a ws. */
 void ws_half_open(struct ws_half *half);
-
-/* ---- ws_listen.c ---- */
-/* A non-blocking listening socket, or negative and a fault a person can act on. */
-int ws_listen_socket(const struct ws_server_config *config, int *ret_port,
-                     struct fault *reterr_fault);
 
 /* ---- ws_http_head.c ---- */
 /* A request head for one callback. */

@@ -7,6 +7,8 @@
  * that says nothing never keeps out who speaks. */
 #include "base/io/ws_internal.h"
 
+#include "base/io/listen_socket.h"
+
 #include "base/mem.h"
 
 #include <errno.h>
@@ -245,7 +247,13 @@ int ws_listen(struct loop *loop, const struct ws_server_config *config, struct w
 {
     struct ws_server_config settled = *config;
     set_defaults(&settled);
-    int port, fd = ws_listen_socket(&settled, &port, reterr_fault);
+    struct listen_socket spec = {.host = config->host,
+                                 .port = config->port,
+                                 .unix_path = config->unix_path,
+                                 .unix_mode = settled.unix_mode,
+                                 .host_option = "--bind",
+                                 .port_option = "--port"};
+    int port, fd = listen_socket(&spec, &port, reterr_fault);
     if (fd < 0)
         return fd;
 

@@ -5,7 +5,7 @@
 #include "gateway/config/check.h"
 
 #include "base/mem.h"
-#include "gateway/config/nearest.h"
+#include "base/nearest.h"
 #include "gateway/config/rows.h"
 
 #include <string.h>

@@ -311,6 +311,7 @@ void conn_free(struct conn *conn)
     client_done(&conn->client);
     mem_free(conn->device_id);
     mem_free(conn->remote_ip);
+    peer_identity_unref(conn->identity);
     conn->magic = 0;
     mem_free(conn);
 }

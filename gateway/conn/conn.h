@@ -8,6 +8,7 @@
 
 struct gateway;
 struct conns;
+struct peer_identity;
 
 DEFINE_ID(conn_id);
 
@@ -52,6 +53,7 @@ struct conn {
     const char *auth_method; /* "token", "password", "device-token", "none", "trusted-proxy" */
     bool local;              /* design.md section 5 */
     char *remote_ip;         /* canonical address, NULL for unix and pairs */
+    struct peer_identity *identity; /* from elsewhere, by whose word; NULL: nobody told. Owned */
     struct conn_client client;
     struct outlet outlet; /* events waiting for this connection: gateway/event/outlet.h */
     int64_t opened_at, connected_at;
@@ -91,9 +93,11 @@ void conn_send(struct conn *c, const void *head, size_t length, struct bytes *ta
 void conn_close(struct conn *c, uint16_t code, const char *reason);
 struct ingress_facts;
 /* As conns_open for a connection that did not come through a listener, with facts other than those of
- * its socket: the in-process tunnel, tests. What facts point to is borrowed for the call. */
+ * its socket: tests. What facts point to is borrowed for the call; of identity (facts->identity, or NULL) the
+ * connection takes a reference. */
 void conns_open_as(struct gateway *gw, struct ws *ws, const struct ingress_facts *facts,
-                   const struct ws_events **ret_events, void **ret_arg);
+                   struct peer_identity *identity, const struct ws_events **ret_events,
+                   void **ret_arg);
 
 /* Close every connection of the device (4001), all roles when role is NULL. Returns how many. */
 size_t conn_close_device(struct gateway *gw, const char *device_id, const char *role,

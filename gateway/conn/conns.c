@@ -235,8 +235,22 @@ size_t conn_close_device(struct gateway *gw, const char *device_id, const char *
 
 /* ---- coming in ---- */
 
+/* By the socket alone: who came through tunnel.sock, or another user of this host. A tailnet's whois comes later. The
+ * caller's reference; NULL: none. */
+static struct peer_identity *read_identity(const struct ws_peer *peer)
+{
+    if (peer->transport == WS_TUNNEL && peer->owner)
+        return peer_identity_ref(peer->owner);
+    if (peer->transport != WS_UNIX || peer->uid == (uint32_t)geteuid())
+        return NULL;
+
+    struct peer_identity *identity = peer_identity_new(IDENTITY_UNIX);
+    identity->uid = peer->uid;
+    return identity;
+}
+
 static void read_facts(struct gateway *gw, const struct ws_request *request,
-                       struct ingress_facts *ret)
+                       const struct peer_identity *identity, struct ingress_facts *ret)
 {
     const struct ws_peer *peer = request->peer;
 
@@ -244,8 +258,10 @@ static void read_facts(struct gateway *gw, const struct ws_request *request,
         .transport = peer->transport,
         .remote = &peer->remote,
         .local = &peer->local,
-        /* A pair that came this way is this process's own (gateway_attach); the tunnel's do not. */
-        .own_uid = peer->transport == WS_PAIR || peer->uid == (uint32_t)geteuid(),
+        /* A pair that came this way is this process's own (gateway_attach). */
+        .own_uid = peer->transport == WS_PAIR ||
+                   (peer->transport == WS_UNIX && peer->uid == (uint32_t)geteuid()),
+        .identity = identity,
         .tls = peer->tls,
         .machine = gw->conns->machine,
         .trusted_proxies = config_node(gw->config, "gateway.trustedProxies"),
@@ -280,9 +296,10 @@ char *conns_proxy_user(struct gateway *gw, const struct ws_request *request,
 int conns_judge(struct gateway *gw, const struct ws_request *request, struct ingress *ret,
                 const char **ret_why)
 {
+    CLEAN(peer_identity_unref) struct peer_identity *identity = read_identity(request->peer);
     struct ingress_facts facts;
 
-    read_facts(gw, request, &facts);
+    read_facts(gw, request, identity, &facts);
     int status = ingress_judge(&facts, ret, ret_why);
     if (status)
         log_warn("%s refused: origin \"%.200s\" at host \"%.200s\": %s", request->path,
@@ -343,7 +360,8 @@ static bool is_full(struct gateway *gw, const struct ingress *ingress)
     return conns->half_open >= CONN_HALF_OPEN_MAX && !conns_make_room(gw);
 }
 
-static struct conn *conn_new(struct gateway *gw, struct ws *ws, const struct ingress *ingress)
+static struct conn *conn_new(struct gateway *gw, struct ws *ws, const struct ingress *ingress,
+                             struct peer_identity *identity)
 {
     struct conn *conn = NEW(struct conn);
 
@@ -351,21 +369,22 @@ static struct conn *conn_new(struct gateway *gw, struct ws *ws, const struct ing
     conn->gw = gw;
     conn->ws = ws;
     conn->opened_at = loop_wall(gw->loop);
+    conn->identity = identity ? peer_identity_ref(identity) : NULL;
     conn->remote_ip = ingress->address[0] ? mem_string(ingress->address) : NULL;
     crypto_uuid(conn->uuid);
     return conn;
 }
 
 static void open_conn(struct gateway *gw, struct ws *ws, const struct ws_request *request,
-                      const struct ingress_facts *facts, const struct ws_events **ret_events,
-                      void **ret_arg)
+                      const struct ingress_facts *facts, struct peer_identity *identity,
+                      const struct ws_events **ret_events, void **ret_arg)
 {
     struct conns *conns = gw->conns;
     struct ingress ingress = {0};
     const char *why = NULL;
     int refused = ingress_judge(facts, &ingress, &why);
     bool full = !refused && is_full(gw, &ingress);
-    struct conn *conn = conn_new(gw, ws, &ingress);
+    struct conn *conn = conn_new(gw, ws, &ingress, identity);
 
     conn->handshake = handshake_new(conn, request, &ingress);
     conns_add(conns, conn);
@@ -382,14 +401,16 @@ static void open_conn(struct gateway *gw, struct ws *ws, const struct ws_request
 void conns_open(void *arg, struct ws *ws, const struct ws_request *request,
                 const struct ws_events **ret_events, void **ret_arg)
 {
+    CLEAN(peer_identity_unref) struct peer_identity *identity = read_identity(request->peer);
     struct ingress_facts facts;
 
-    read_facts(arg, request, &facts);
-    open_conn(arg, ws, request, &facts, ret_events, ret_arg);
+    read_facts(arg, request, identity, &facts);
+    open_conn(arg, ws, request, &facts, identity, ret_events, ret_arg);
 }
 
 void conns_open_as(struct gateway *gw, struct ws *ws, const struct ingress_facts *facts,
-                   const struct ws_events **ret_events, void **ret_arg)
+                   struct peer_identity *identity, const struct ws_events **ret_events,
+                   void **ret_arg)
 {
-    open_conn(gw, ws, NULL, facts, ret_events, ret_arg);
+    open_conn(gw, ws, NULL, facts, identity, ret_events, ret_arg);
 }

@@ -1,7 +1,7 @@
-/* A connect from its first frame to its end. What can be said at once is said by the steps
- * (handshake_steps.c); then come the questions that take time: is the peer local (asked only when a
- * decision hangs on it), is it on disk. In time order: handshake_start -> steps -> locate -> settle ->
- * commit -> admit, or handshake_refuse (handshake_refuse.c) at any point. Owns struct conn_handshake.
+/* A connect from its first frame to its end. First who it is, where the socket alone does not tell; what can be said
+ * at once is said by the steps (handshake_steps.c); then come the questions that take time: is the peer local (asked
+ * only when a decision hangs on it), is it on disk. In time order: handshake_start -> identify -> judge (steps) ->
+ * locate -> settle -> commit -> admit, or handshake_refuse (handshake_refuse.c) at any point. Owns struct conn_handshake.
  * protocol.md section 2, design.md section 5. */
 #include "gateway/conn/internal.h"
 
@@ -16,6 +16,8 @@
 
 #define COMMIT_DEADLINE_MS 10000
 
+static void identify(struct conn *conn);
+static void judge(struct conn *conn);
 static void locate(struct conn *conn);
 static void settle(struct conn *conn);
 static void admit(struct conn *conn);
@@ -61,6 +63,7 @@ struct conn_handshake *handshake_free(struct conn_handshake *h)
     handshake_forget(h);
     buf_done(&h->answer);
     mem_free(h->proxy_user);
+    mem_free(h->from);
     mem_free(h->request_id);
     return mem_wipe_free(h, sizeof(*h));
 }
@@ -83,7 +86,6 @@ void handshake_start(struct conn *conn, const char *text, size_t length)
 {
     struct conn_handshake *h = conn->handshake;
     struct frame frame = {0};
-    enum refusal_kind kind;
 
     if (!read_request(conn, text, length, &frame))
         return;
@@ -100,7 +102,57 @@ void handshake_start(struct conn *conn, const char *text, size_t length)
     }
     if (frame.body.at)
         h->tree = json_parse(frame.body.at, frame.body.length, NULL);
-    kind = handshake_steps(conn, h);
+    identify(conn);
+}
+
+/* ---- who is it: asked where trust may hang on a name that the socket does not tell ---- */
+
+static struct local_question question_of(struct conn *conn)
+{
+    struct conn_handshake *h = conn->handshake;
+    const struct ws_peer *peer = ws_peer(conn->ws);
+
+    return (struct local_question){
+        .transport = peer->transport,
+        .remote = peer->remote,
+        .local = peer->local,
+        .fd = peer->fd,
+        .uid = (uint32_t)geteuid(),
+        .peer_uid = peer->uid,
+        .browser = h->ingress.browser,
+        .answer = &h->who,
+    };
+}
+
+static void on_named(struct op *op, int result)
+{
+    struct conn_handshake *h = CONTAINER(op, struct conn_handshake, op);
+    struct conn *conn = h->conn;
+
+    (void)result; /* without a name it goes by its number */
+    if (h->who.uid == conn->identity->uid)
+        conn->identity->user = mem_string(h->who.user);
+    judge(conn);
+}
+
+static void identify(struct conn *conn)
+{
+    struct conn_handshake *h = conn->handshake;
+
+    if (!conn->identity || conn->identity->kind != IDENTITY_UNIX || conn->identity->user) {
+        judge(conn);
+        return;
+    }
+    struct local_question question = question_of(conn);
+    question.only_who = true;
+    op_init(&h->op, conn->gw->loop, on_named, 0);
+    local_ask(conns_local_gate(conn->gw), &h->op, &question);
+}
+
+static void judge(struct conn *conn)
+{
+    enum refusal_kind kind = handshake_steps(conn, conn->handshake);
+
     if (kind == REFUSAL_NONE)
         locate(conn);
     else
@@ -109,7 +161,7 @@ void handshake_start(struct conn *conn, const char *text, size_t length)
 
 /* ---- where is the peer: asked only when a decision hangs on it ---- */
 
-static void fill_asker(struct conn *conn, struct conn_handshake *h)
+static void fill_asker(struct conn_handshake *h)
 {
     const struct connect_client *client = &h->params.client;
 
@@ -121,11 +173,20 @@ static void fill_asker(struct conn *conn, struct conn_handshake *h)
         .device_family = client->device_family,
         .client_id = connect_client_id(&h->params),
         .client_mode = connect_client_mode(&h->params),
-        .remote_ip = conn->remote_ip,
         .role = h->role,
         .scopes = h->asked,
         .version = h->version,
     };
+}
+
+/* On this host and yet not local: somebody's traffic comes through a process here. Whose, the kernel knows. */
+static void name_forwarder(struct conn *conn, const struct local_answer *who)
+{
+    if (conn->local || conn->identity || who->uid == UINT32_MAX)
+        return;
+    conn->identity = peer_identity_new(IDENTITY_FORWARD);
+    conn->identity->uid = who->uid;
+    conn->identity->user = mem_string(who->user);
 }
 
 static void on_located(struct op *op, int result)
@@ -136,6 +197,7 @@ static void on_located(struct op *op, int result)
     conn->local = result == 0;
     if (result < 0)
         log_debug("%s: not local: %s", conn->uuid, op->fault.text);
+    name_forwarder(conn, &h->who);
     settle(conn);
 }
 
@@ -156,27 +218,25 @@ static bool may_be_local(const struct conn_handshake *h)
 static void locate(struct conn *conn)
 {
     struct conn_handshake *h = conn->handshake;
-    const struct ws_peer *peer = ws_peer(conn->ws);
     bool matters = h->unless_local || (h->auth_method && strcmp(h->auth_method, "none") == 0);
 
-    fill_asker(conn, h);
+    fill_asker(h);
     h->need = h->has_device ? pairing_need_of(conn->gw, &h->asker) : PAIRING_NONE;
-    matters |= h->need != PAIRING_NONE && !h->by_code;
+    bool asks = h->need != PAIRING_NONE && !h->by_code;
     conn->local = h->ingress.transport == WS_PAIR && h->ingress.own_uid;
-    if (!matters || !may_be_local(h)) {
+
+    struct local_question question = question_of(conn);
+    question.only_who = !may_be_local(h);
+    matters |= asks;
+    if (question.only_who)
+        matters = asks && !conn->identity && question.transport != WS_PAIR &&
+                  ingress_is_here(&h->ingress);
+    if (!matters) {
         settle(conn);
         return;
     }
     op_init(&h->op, conn->gw->loop, on_located, 0);
-    local_ask(conns_local_gate(conn->gw), &h->op,
-              &(struct local_question){
-                  .transport = peer->transport,
-                  .remote = peer->remote,
-                  .local = peer->local,
-                  .fd = peer->fd,
-                  .uid = (uint32_t)geteuid(),
-                  .browser = h->ingress.browser,
-              });
+    local_ask(conns_local_gate(conn->gw), &h->op, &question);
 }
 
 /* ---- what it gets: pairing, token, scopes ---- */
@@ -242,10 +302,19 @@ static void give_token(struct conn *conn, struct store_batch *batch)
     store_commit(batch, &h->op);
 }
 
+/* Where it comes from, for whoever is asked about it. */
+static void fill_from(struct conn *conn, struct conn_handshake *h)
+{
+    h->from = conn->identity ? peer_identity_text(conn->identity) : mem_string(conn->remote_ip);
+    h->asker.remote_ip = h->from;
+    h->asker.identity = conn->identity;
+}
+
 static void settle(struct conn *conn)
 {
     struct conn_handshake *h = conn->handshake;
 
+    fill_from(conn, h);
     if (!conn->local && h->unless_local) {
         handshake_refuse(conn, h->unless_local);
         return;

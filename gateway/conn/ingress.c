@@ -181,6 +181,22 @@ static void judge_tcp(const struct ingress_facts *facts, struct ingress *in, str
     address_rate_key(&peer, in->rate_key);
 }
 
+/* Who came through a tunnel is from elsewhere, whatever socket the tunnel ends in, and each counts by itself. */
+static void judge_unix(const struct ingress_facts *facts, struct ingress *in)
+{
+    const char *claimed = facts->identity ? peer_identity_address(facts->identity) : NULL;
+    struct address address;
+
+    in->own_uid = facts->own_uid && !facts->identity && facts->transport != WS_TUNNEL;
+    in->exempt = in->own_uid || (facts->transport == WS_UNIX && !facts->identity);
+    snprintf(in->rate_key, sizeof(in->rate_key), "%s",
+             facts->transport == WS_TUNNEL ? "tunnel" : "unix");
+    if (facts->identity)
+        peer_identity_rate_key(facts->identity, in->rate_key);
+    if (claimed && address_parse(claimed, strlen(claimed), &address))
+        address_text(&address, in->address);
+}
+
 int ingress_judge(const struct ingress_facts *facts, struct ingress *ret, const char **ret_why)
 {
     struct ingress in = {.transport = facts->transport, .proxied = facts->forwarded};
@@ -197,9 +213,7 @@ int ingress_judge(const struct ingress_facts *facts, struct ingress *ret, const 
             in.direct = given == port && names_loopback(&host);
         }
     } else {
-        in.own_uid = facts->own_uid;
-        in.exempt = in.own_uid || facts->transport == WS_UNIX;
-        snprintf(in.rate_key, sizeof(in.rate_key), "unix");
+        judge_unix(facts, &in);
     }
 
     if (facts->origin) {

@@ -5,6 +5,7 @@
 #include "base/io/ws.h"
 #include "base/json.h"
 #include "gateway/conn/address.h"
+#include "gateway/tunnel/peer_identity.h"
 
 /* Header values are NULL when absent. */
 struct ingress_facts {
@@ -17,11 +18,12 @@ struct ingress_facts {
     bool forwarded;      /* any header that a proxy adds is there */
     const char *machine; /* our host name; NULL: not known */
     const struct json *trusted_proxies, *allowed_origins;
+    const struct peer_identity *identity; /* of somebody from elsewhere; NULL: none is known */
 };
 
 struct ingress {
     enum ws_transport transport;
-    bool own_uid;       /* UNIX, pair: ours; of a tunnel's pair it is false */
+    bool own_uid;       /* UNIX, pair: ours; of whatever came through a tunnel it is false */
     bool loopback;      /* TCP: both ends are loopback and nobody forwarded it */
     bool direct;        /* loopback, and Host is a loopback name or address with our own port */
     bool proxied;       /* a forwarding header was there */
@@ -29,8 +31,8 @@ struct ingress {
     bool browser;       /* an Origin was there (and allowed) */
     bool own_page;      /* and it is this listener's own: the page came from us */
     bool exempt;        /* failed authentication is delayed, never locked out */
-    char address[ADDRESS_TEXT];  /* the client's; "" when it has none */
-    char rate_key[ADDRESS_TEXT]; /* what the limiter counts; never empty */
+    char address[ADDRESS_TEXT];           /* the client's; "" when it has none */
+    char rate_key[IDENTITY_RATE_KEY_MAX]; /* what the limiter counts; never empty */
 };
 
 /* 0, or the HTTP status to refuse the upgrade with and why (static text, a sentence). */

@@ -45,6 +45,8 @@ struct conn_handshake {
     scope_set giver;  /* what the credential may hand out */
     enum pairing_need need;
     struct pairing_asker asker;
+    char *from;                    /* of the asker, for a person */
+    struct local_answer who;       /* whose process, where it was asked */
     char device_token[TOKEN_TEXT]; /* minted: the only copy, wiped with this */
     int64_t issued_at;
     char pairing_id[UUID_TEXT];

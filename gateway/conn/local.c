@@ -7,10 +7,14 @@
 #include "gateway/conn/one_road.h"
 #include "gateway/conn/sock_diag.h"
 
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#define WAITING_MAX 512
+#define WAITING_MAX    512
+#define PASSWD_ROW_MAX 4096
 
 struct scan {
     struct op op;
@@ -18,6 +22,7 @@ struct scan {
     struct local_gate *gate;
     struct scan *next;
     struct local_question question;
+    struct local_answer answer;
     uint64_t inode; /* UNIX: our end */
 };
 
@@ -64,8 +69,30 @@ static int64_t deadline(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + LOCAL_DEADLINE_MS;
 }
 
-static int peer_of_tcp(const struct local_question *question, struct one_road *road,
-                       struct fault *fault)
+/* Asked here, in the pool: names may come from far away. */
+static void name_of(uint32_t uid, struct local_answer *answer)
+{
+    char room[PASSWD_ROW_MAX];
+    struct passwd row, *found = NULL;
+
+    answer->uid = uid;
+    if (getpwuid_r(uid, &row, room, sizeof(room), &found) == 0 && found &&
+        strlen(found->pw_name) < sizeof(answer->user))
+        snprintf(answer->user, sizeof(answer->user), "%s", found->pw_name);
+    else
+        snprintf(answer->user, sizeof(answer->user), "uid %u", uid);
+}
+
+static int peer_of_unix(const struct scan *scan, struct one_road *road, struct fault *fault)
+{
+    if (scan->question.peer_uid != scan->question.uid)
+        return fault_set(fault, -ERR_DENIED, "the other end belongs to user %u",
+                         scan->question.peer_uid);
+    return sock_diag_unix_peer(scan->inode, &road->inode);
+}
+
+static int peer_of_tcp(const struct local_question *question, struct local_answer *answer,
+                       struct one_road *road, struct fault *fault)
 {
     struct sock_diag_entry peer;
     struct address ours;
@@ -74,6 +101,8 @@ static int peer_of_tcp(const struct local_question *question, struct one_road *r
     if (result < 0)
         return fault_set(fault, -ERR_DENIED, "the kernel does not tell the other end's socket: %s",
                          err_text(result));
+    if (question->answer)
+        name_of(peer.uid, answer);
     if (peer.uid != question->uid)
         return fault_set(fault, -ERR_DENIED, "the other end belongs to user %u", peer.uid);
     road->inode = peer.inode;
@@ -82,15 +111,24 @@ static int peer_of_tcp(const struct local_question *question, struct one_road *r
 
 static int scan_run(void *arg, struct fault *fault)
 {
-    const struct scan *scan = arg;
+    struct scan *scan = arg;
+    const struct local_question *question = &scan->question;
     struct one_road road = {
-        .uid = scan->question.uid,
-        .browser = scan->question.browser,
+        .uid = question->uid,
+        .browser = question->browser,
         .deadline_ms = deadline(),
     };
-    int result = scan->question.transport == WS_TCP ? peer_of_tcp(&scan->question, &road, fault)
-                                                    : sock_diag_unix_peer(scan->inode, &road.inode);
+    int result;
 
+    if (question->transport == WS_TCP) {
+        result = peer_of_tcp(question, &scan->answer, &road, fault);
+    } else {
+        if (question->answer)
+            name_of(question->peer_uid, &scan->answer);
+        result = peer_of_unix(scan, &road, fault);
+    }
+    if (question->only_who)
+        return fault_set(fault, -ERR_DENIED, "only asked who it is");
     if (result < 0)
         return fault->code ? result
                            : fault_set(fault, -ERR_DENIED, "the other end cannot be found");
@@ -130,6 +168,9 @@ static void on_scanned(struct op *op, int result)
     if (asker) {
         if (result < 0)
             asker->fault = op->fault;
+        /* Past its deadline the pool still writes to it. */
+        if (scan->question.answer && (result == 0 || result == -ERR_DENIED))
+            *scan->question.answer = scan->answer;
         op_end(asker, result < 0 ? -ERR_DENIED : 0);
     }
     start_next(gate);
@@ -169,6 +210,9 @@ void local_ask(struct local_gate *gate, struct op *op, const struct local_questi
     scan->gate = gate;
     scan->asker = op;
     scan->question = *question;
+    scan->answer.uid = UINT32_MAX;
+    if (question->answer)
+        *question->answer = scan->answer;
     if (question->transport == WS_UNIX && fstat(question->fd, &info) == 0)
         scan->inode = info.st_ino;
     if (gate->waiting_count == WAITING_MAX) {

@@ -16,7 +16,16 @@ struct local_question {
     struct sockaddr_storage remote, local; /* TCP */
     int fd;                                /* UNIX: our end, still open while the op runs */
     uint32_t uid;                          /* ours */
-    bool browser; /* a page: known browsers have many roads and are let pass by name */
+    uint32_t peer_uid;                     /* UNIX: theirs */
+    bool browser;  /* a page: known browsers have many roads and are let pass by name */
+    bool only_who; /* who it is, not whether it is local: the answer is no */
+    struct local_answer *answer; /* NULL ok; filled when op ends, also with "not local" */
+};
+
+/* Whose process holds the other end. */
+struct local_answer {
+    uint32_t uid;  /* UINT32_MAX: cannot tell */
+    char user[64]; /* its name, or "uid 1234"; "" */
 };
 
 struct local_gate *local_gate_new(struct loop *loop) MUSTCHECK;

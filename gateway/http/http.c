@@ -324,6 +324,7 @@ void http_route(void *arg, struct http_exchange *x)
                   .local = call->request->peer->local,
                   .fd = call->request->peer->fd,
                   .uid = (uint32_t)geteuid(),
+                  .peer_uid = call->request->peer->uid,
                   .browser = in->browser,
               });
 }

@@ -10,6 +10,7 @@
 
 struct gateway;
 struct pairing;
+struct peer_identity;
 
 #define PAIRING_PENDING_MAX  256 /* one more refuses the newest: NOT_PAIRED without a request id */
 #define PAIRING_DEVICES_MAX  10000
@@ -49,6 +50,7 @@ const struct device_token *device_token_of(const struct device *device, enum rol
 struct pairing_request {
     char id[UUID_TEXT], device_id[SHA256_HEX], public_key[48];
     char *display_name, *platform, *device_family, *client_id, *client_mode, *remote_ip;
+    char *identity; /* who asks, from elsewhere: JSON (peer_identity_write); NULL: not known */
     enum role role;
     scope_set scopes;
     bool repair; /* the device is known and asks for more */
@@ -61,7 +63,8 @@ size_t pairing_request_count(const struct gateway *gw);
 /* Somebody who connects with a proved device. All borrowed for the call. */
 struct pairing_asker {
     const char *device_id, *public_key, *display_name, *platform, *device_family, *client_id,
-        *client_mode, *remote_ip;
+        *client_mode, *remote_ip;         /* remote_ip: an address, or who it is in words */
+    const struct peer_identity *identity; /* NULL: not known */
     enum role role;
     scope_set scopes; /* asked for */
     int version;
@@ -117,6 +120,7 @@ int pairing_rotate(struct gateway *gw, struct store_batch *batch, const char *de
 int pairing_revoke(struct gateway *gw, struct store_batch *batch, const char *device_id,
                    enum role role, scope_set giver, const struct device_token **ret);
 
+/* With who asks as an object of its own; the event, whose schema is closed, has it as words in remoteIp. */
 void pairing_write_request(const struct pairing_request *request, struct json_writer *w);
 void pairing_write_device(const struct device *device, struct json_writer *w);
 /* {pending, paired} */

@@ -5,6 +5,7 @@
 #include "gateway/config/config.h"
 #include "gateway/event/event.h"
 #include "gateway/pairing/internal.h"
+#include "gateway/tunnel/peer_identity.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +70,7 @@ static void request_free(struct pairing_request *request)
     mem_free(request->client_id);
     mem_free(request->client_mode);
     mem_free(request->remote_ip);
+    mem_free(request->identity);
     mem_free(request);
 }
 
@@ -107,14 +109,16 @@ void requests_free(struct pairing *pairing)
     mem_free(pairing->requests);
 }
 
-/* ---- as JSON: the event's payload, the list's row and the store's record are one ---- */
+/* ---- as JSON: the event's payload, the list's row and the store's record are one, but for the identity,
+ * which the event's closed schema has no member for ---- */
 
 static const char *role_name(enum role role)
 {
     return role == ROLE_NODE ? "node" : "operator";
 }
 
-void pairing_write_request(const struct pairing_request *request, struct json_writer *w)
+static void write_request(const struct pairing_request *request, const char *identity,
+                          struct json_writer *w)
 {
     jw_object(w);
     jw_kstr(w, "requestId", request->id);
@@ -135,23 +139,29 @@ void pairing_write_request(const struct pairing_request *request, struct json_wr
     jw_kbool(w, "silent", false);
     jw_kbool(w, "isRepair", request->repair);
     jw_kint(w, "ts", request->ts);
+    jw_kraw(w, "identity", identity);
     jw_object_end(w);
 }
 
-static char *request_text(const struct pairing_request *request)
+void pairing_write_request(const struct pairing_request *request, struct json_writer *w)
+{
+    write_request(request, request->identity, w);
+}
+
+static char *request_text(const struct pairing_request *request, const char *identity)
 {
     struct buf b;
     struct json_writer w;
 
     buf_init(&b, 64 * 1024);
     jw_init(&w, &b);
-    pairing_write_request(request, &w);
+    write_request(request, identity, &w);
     return buf_take(&b);
 }
 
 static void request_put(struct store_batch *batch, const struct pairing_request *request)
 {
-    CLEAN(mem_free) char *record = request_text(request);
+    CLEAN(mem_free) char *record = request_text(request, request->identity);
 
     store_pairing_put(batch, &(struct store_pairing){.request_id = request->id,
                                                      .device_id = request->device_id,
@@ -186,6 +196,8 @@ static void load_request(void *arg, const struct store_pairing *row)
     request->client_id = text_of(record, "clientId");
     request->client_mode = text_of(record, "clientMode");
     request->remote_ip = text_of(record, "remoteIp");
+    if (json_get(record, "identity"))
+        request->identity = json_print(json_get(record, "identity"), false);
     request->role =
         strcmp(json_string(json_get(record, "role"), ""), "node") == 0 ? ROLE_NODE : ROLE_OPERATOR;
     request->scopes = scope_parse(json_get(record, "scopes"));
@@ -268,6 +280,19 @@ static void renew_text(char **slot, const char *text)
     *slot = mem_string(text);
 }
 
+static char *identity_text(const struct peer_identity *identity)
+{
+    struct buf b;
+    struct json_writer w;
+
+    if (!identity)
+        return NULL;
+    buf_init(&b, 16 * 1024);
+    jw_init(&w, &b);
+    peer_identity_write(identity, &w);
+    return buf_take(&b);
+}
+
 static void request_fill(struct gateway *gw, struct pairing_request *request,
                          const struct pairing_asker *asker)
 {
@@ -280,6 +305,8 @@ static void request_fill(struct gateway *gw, struct pairing_request *request,
     renew_text(&request->client_id, asker->client_id);
     renew_text(&request->client_mode, asker->client_mode);
     renew_text(&request->remote_ip, asker->remote_ip);
+    mem_free(request->identity);
+    request->identity = identity_text(asker->identity);
     request->role = asker->role;
     request->scopes = asker->scopes;
     request->repair = device_find(gw, asker->device_id) != NULL;
@@ -310,7 +337,7 @@ const struct pairing_request *pairing_ask(struct gateway *gw, struct store_batch
 
     request_fill(gw, request, asker);
     request_put(batch, request);
-    CLEAN(mem_free) char *text = request_text(request);
+    CLEAN(mem_free) char *text = request_text(request, NULL);
     if (text)
         emit_in(gw, batch, EVENT_device_pair_requested, text);
     requests_watch(pairing);

@@ -16,15 +16,24 @@ enum identity_kind {
     IDENTITY_KINDS,
 };
 
+#define IDENTITY_RATE_KEY_MAX 128 /* with its NUL */
+
 /* Shared by reference (a bridge's streams have one). Loop thread only. Strings owned, NULL where not told. */
 struct peer_identity {
     uint32_t refs;
     enum identity_kind kind;
-    char *user;         /* unix user: its name, or "uid 1234" */
+    uint32_t uid; /* unix user by the kernel; UINT32_MAX: none */
+    char *user;   /* its name, or "uid 1234" */
+    /* What a bridge told of itself: name, key, address, method. Vouched: a program of our own uid told it that carries
+     * nobody else's traffic, so it is what sshd told it. Otherwise it is that user's own word, shown as such and
+     * good for nothing. */
+    bool vouched;
     char *name;         /* of a forced command: --as NAME */
     char *key;          /* "SHA256:…"; NULL: not told by sshd */
+    char *method;       /* "publickey", "password" */
     char *address;      /* the client's, canonical where it can be read */
     char *via;          /* publish: the target */
+    uint64_t ticket;    /* of tunnel.sock that it came by; 0: none */
     char *login, *node; /* tailnet */
     char **tags;        /* NULL-terminated; NULL: none */
     struct json *capabilities;
@@ -35,8 +44,13 @@ struct peer_identity *peer_identity_unref(struct peer_identity *identity); /* NU
 DEFINE_CLEAN(struct peer_identity *, peer_identity_unref)
 /* "ssh alice, key SHA256:…, from 192.0.2.7": for a person. Caller owns. */
 char *peer_identity_text(const struct peer_identity *identity) MUSTCHECK;
-/* What failed authentication is counted by: never empty, one per identity (not per connection). Caller owns. */
-char *peer_identity_rate_key(const struct peer_identity *identity) MUSTCHECK;
+/* What failed authentication is counted by: never empty, one per identity (not per connection), and nothing in it that
+ * the peer could choose. */
+void peer_identity_rate_key(const struct peer_identity *identity, char out[IDENTITY_RATE_KEY_MAX]);
+/* For requests to pair, beside the text: {kind, user, name, …}. */
+void peer_identity_write(const struct peer_identity *identity, struct json_writer *w);
+/* The client's address; NULL where it is not known or only its own word. Borrowed. */
+const char *peer_identity_address(const struct peer_identity *identity);
 
 /* What tunnel.trust gives it: stands in for the shared secret and pairs without a question, as far as these scopes go.
  * Never operator.admin (the configuration check refuses it, this function drops it). One function for every kind. */

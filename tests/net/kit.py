@@ -56,7 +56,7 @@ def check(what, ok, seen=""):
         Checks.passed += 1
         return True
     Checks.failed.append(what)
-    say(f"FAILED {what}\n     {str(seen() if callable(seen) else seen).strip()[-3000:]}")
+    say(f"FAILED {what}\n     {str(seen() if callable(seen) else seen).strip()[:1500]}")
     return False
 
 

@@ -154,7 +154,7 @@ T(offer_reads_back)
 {
     CLEAN(buf_done) struct buf out;
     struct bridge_offer read = {0};
-    char socket[] = "/home/a/.culvert/tunnel.sock", gateway[] = "ff00", version[] = "0.1.0";
+    char socket[] = "/srv/culvert/tunnel.sock", gateway[] = "ff00", version[] = "0.1.0";
     struct bridge_offer offer = {.socket = socket,
                                  .gateway = gateway,
                                  .version = version,

@@ -170,7 +170,7 @@ static struct ws *stand_at_the_door(struct rig *rig, const char *from)
 
     ws_pair(rig->gw->loop, CONN_OUTPUT_MAX, &ours, &theirs);
     ws_set_events(theirs, &deaf, NULL);
-    conns_open_as(rig->gw, ours, &facts, &events, &arg);
+    conns_open_as(rig->gw, ours, &facts, NULL, &events, &arg);
     ws_set_events(ours, events, arg);
     return theirs;
 }

@@ -96,7 +96,7 @@ static inline __attribute__((unused)) struct visitor *visitor_new(struct rig *ri
     v->rig = rig;
     ws_pair(rig->gw->loop, CONN_OUTPUT_MAX, &ours, &v->ws);
     ws_set_events(v->ws, &events, v);
-    conns_open_as(rig->gw, ours, &facts, &ours_events, &arg);
+    conns_open_as(rig->gw, ours, &facts, NULL, &ours_events, &arg);
     ws_set_events(ours, ours_events, arg);
 
     CLEAN(json_free) struct json *challenge = kit_json(visitor_next(v));

@@ -156,8 +156,10 @@ static void on_done(struct op *op, int result)
 
 static struct local_question question_of(const struct stage *s)
 {
-    struct local_question q = {
-        .transport = s->unix_domain ? WS_UNIX : WS_TCP, .fd = s->ours, .uid = geteuid()};
+    struct local_question q = {.transport = s->unix_domain ? WS_UNIX : WS_TCP,
+                               .fd = s->ours,
+                               .uid = geteuid(),
+                               .peer_uid = geteuid()};
     socklen_t length = sizeof(q.remote);
 
     if (!s->unix_domain) {

@@ -1,5 +1,5 @@
 /* Edit distance with three rows of the table (optimal string alignment). */
-#include "gateway/config/nearest.h"
+#include "base/nearest.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* Edit distance and what counts as near. */
-#include "gateway/config/nearest.h"
+#include "base/nearest.h"
 
 #include "tests/t.h"
 

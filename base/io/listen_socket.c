@@ -1,6 +1,6 @@
-/* The listening socket. Lives here: making one for TCP or a path, and finding out who holds the address
- * when it cannot be had (at start only: it walks /proc). */
-#include "base/io/ws_internal.h"
+/* Listening sockets. The path: listen_socket -> listen_tcp or listen_unix; when that fails tcp_fault looks through
+ * /proc for who has the port. Owns nothing. */
+#include "base/io/listen_socket.h"
 
 #include "base/mem.h"
 
@@ -106,69 +106,69 @@ static void port_holder(int port, char *out, size_t size)
 
 /* ---- TCP ---- */
 
-static int tcp_address(const struct ws_server_config *config, struct sockaddr_storage *out,
+static int tcp_address(const struct listen_socket *spec, struct sockaddr_storage *out,
                        socklen_t *ret_length)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)out;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
 
     memset(out, 0, sizeof(*out));
-    if (inet_pton(AF_INET, config->host, &v4->sin_addr) == 1) {
+    if (inet_pton(AF_INET, spec->host, &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)config->port);
+        v4->sin_port = htons((uint16_t)spec->port);
         *ret_length = sizeof(*v4);
         return 0;
     }
     memset(out, 0, sizeof(*out));
-    if (inet_pton(AF_INET6, config->host, &v6->sin6_addr) == 1) {
+    if (inet_pton(AF_INET6, spec->host, &v6->sin6_addr) == 1) {
         v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)config->port);
+        v6->sin6_port = htons((uint16_t)spec->port);
         *ret_length = sizeof(*v6);
         return 0;
     }
     return -ERR_INVALID;
 }
 
-static int tcp_fault(const struct ws_server_config *config, int error, struct fault *fault)
+static int tcp_fault(const struct listen_socket *spec, int error, struct fault *fault)
 {
     char holder[128] = "another process";
 
     if (error == EADDRINUSE) {
-        port_holder(config->port, holder, sizeof(holder));
+        port_holder(spec->port, holder, sizeof(holder));
         return fault_set(fault, -ERR_EXISTS,
-                         "port %d is in use by %s; stop it or choose another with --port",
-                         config->port, holder);
+                         "port %d is in use by %s; stop it or choose another with %s", spec->port,
+                         holder, spec->port_option);
     }
     if (error == EACCES)
         return fault_set(fault, -ERR_DENIED,
-                         "port %d may only be opened by root; choose one above 1023 with --port",
-                         config->port);
+                         "port %d may only be opened by root; choose one above 1023 with %s",
+                         spec->port, spec->port_option);
     if (error == EADDRNOTAVAIL)
         return fault_set(fault, -ERR_INVALID,
-                         "%s is not an address of this host; choose another with --bind",
-                         config->host);
-    return fault_set(fault, -ERR_IO, "cannot listen on %s port %d: %s", config->host, config->port,
+                         "%s is not an address of this host; choose another with %s", spec->host,
+                         spec->host_option);
+    return fault_set(fault, -ERR_IO, "cannot listen on %s port %d: %s", spec->host, spec->port,
                      strerror(error));
 }
 
-static int listen_tcp(const struct ws_server_config *config, int *ret_port, struct fault *fault)
+static int listen_tcp(const struct listen_socket *spec, int *ret_port, struct fault *fault)
 {
     struct sockaddr_storage address;
     socklen_t length;
     int on = 1;
 
-    if (tcp_address(config, &address, &length) < 0)
-        return fault_set(fault, -ERR_INVALID, "%s is not an address to listen on", config->host);
+    if (tcp_address(spec, &address, &length) < 0)
+        return fault_set(fault, -ERR_INVALID, "%s is not an address to listen on", spec->host);
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return tcp_fault(config, errno, fault);
+        return tcp_fault(spec, errno, fault);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (address.ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     if (bind(fd, (struct sockaddr *)&address, length) < 0 || listen(fd, BACKLOG) < 0) {
         int error = errno;
         close(fd);
-        return tcp_fault(config, error, fault);
+        return tcp_fault(spec, error, fault);
     }
     getsockname(fd, (struct sockaddr *)&address, &length);
     *ret_port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
@@ -203,16 +203,16 @@ static int clear_leftover(const struct sockaddr_un *address, struct fault *fault
     return 0;
 }
 
-static int listen_unix(const struct ws_server_config *config, struct fault *fault)
+static int listen_unix(const struct listen_socket *spec, struct fault *fault)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-    if (strlen(config->unix_path) >= sizeof(address.sun_path))
+    if (strlen(spec->unix_path) >= sizeof(address.sun_path))
         return fault_set(
             fault, -ERR_INVALID,
             "the socket path %s is longer than %zu bytes; choose a shorter state folder",
-            config->unix_path, sizeof(address.sun_path) - 1);
-    memcpy(address.sun_path, config->unix_path, strlen(config->unix_path));
+            spec->unix_path, sizeof(address.sun_path) - 1);
+    memcpy(address.sun_path, spec->unix_path, strlen(spec->unix_path));
     int r = clear_leftover(&address, fault);
     if (r < 0)
         return r;
@@ -220,9 +220,9 @@ static int listen_unix(const struct ws_server_config *config, struct fault *faul
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     /* Nobody can connect before listen(), so the mode is right from the first connection on. */
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        chmod(config->unix_path, config->unix_mode) < 0 || listen(fd, BACKLOG) < 0) {
+        chmod(spec->unix_path, spec->unix_mode) < 0 || listen(fd, BACKLOG) < 0) {
         r = fault_set(fault, errno == EACCES ? -ERR_DENIED : -ERR_IO, "cannot listen on %s: %s",
-                      config->unix_path, strerror(errno));
+                      spec->unix_path, strerror(errno));
         if (fd >= 0)
             close(fd);
         return r;
@@ -230,8 +230,9 @@ static int listen_unix(const struct ws_server_config *config, struct fault *faul
     return fd;
 }
 
-int ws_listen_socket(const struct ws_server_config *config, int *ret_port, struct fault *fault)
+int listen_socket(const struct listen_socket *spec, int *ret_port, struct fault *reterr_fault)
 {
     *ret_port = 0;
-    return config->unix_path ? listen_unix(config, fault) : listen_tcp(config, ret_port, fault);
+    return spec->unix_path ? listen_unix(spec, reterr_fault)
+                           : listen_tcp(spec, ret_port, reterr_fault);
 }
