@@ -30,6 +30,7 @@
 #include "gateway/state_dir.h"
 #include "gateway/tls.h"
 #include "gateway/tools/tool.h"
+#include "gateway/tunnel/tunnels.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -107,6 +108,7 @@ static int start_modules(struct gateway *gw, struct fault *reterr_fault)
     gw->system_queue = system_queue_new();
     gw->limits = limits_new(gw);
     gw->conns = conns_new(gw);
+    gw->tunnels = tunnels_new(gw);
     gw->models = models_new(gw);
     gw->egress = egress_new(gw);
     gw->tools = tools_new(gw);
@@ -227,6 +229,7 @@ struct gateway *gateway_free(struct gateway *gw)
         return NULL;
 
     timer_stop(gw->loop, &gw->drain);
+    gw->tunnels = tunnels_free(gw->tunnels);
     listen_close(gw);
     gw->turns = turns_free(gw->turns);
     gw->web_calls = web_calls_free(gw->web_calls); /* they own calls of tools */

@@ -21,6 +21,7 @@ struct gateway {
     struct methods *methods;     /* gateway/method/method.h: name to row */
     struct calls *calls;         /* gateway/method/call.h */
     struct conns *conns;         /* gateway/conn/conn.h */
+    struct tunnels *tunnels;     /* gateway/tunnel/tunnels.h: tunnel.sock, tickets */
     struct limits *limits;       /* gateway/conn/limit.h: failed auth, control-plane writes */
     struct pairing *pairing;     /* gateway/pairing/pairing.h: devices, tokens, requests */
     struct acp *acp;             /* gateway/agent/acp.h: programs of acp agents */

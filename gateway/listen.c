@@ -10,11 +10,14 @@
 #include "gateway/conn/conn.h"
 #include "gateway/http/http.h"
 #include "gateway/tls.h"
+#include "gateway/tunnel/tunnels.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HEAD_TIMEOUT_MS 15000
@@ -28,6 +31,7 @@ static struct ws_server_config base_config(struct gateway *gw)
         .http_head = http_head,
         .http = http_route,
         .make_room = conns_make_room,
+        .released = tunnels_released,
         .tls_certificate = gw->tls ? gw->tls->certificate : NULL,
         .tls_key = gw->tls ? gw->tls->key : NULL,
         .message_max = CONN_PREAUTH_MAX,
@@ -61,7 +65,7 @@ int listen_add(struct gateway *gw, const struct listen_at *at, struct ws_server 
     config.host = at->host;
     config.port = at->port;
     config.unix_path = at->unix_path;
-    config.unix_mode = 0600;
+    config.unix_mode = listen_mode(gw);
     if (at->unix_path || at->door == DOOR_PROXY)
         config.tls_certificate = config.tls_key = NULL;
     if ((r = ws_listen(gw->loop, &config, ret, reterr_fault)) < 0)
@@ -94,6 +98,16 @@ bool listen_has(const struct gateway *gw, enum door door)
     return false;
 }
 
+struct ws_server *listen_server(const struct gateway *gw, enum door door)
+{
+    const struct listeners *all = gw->listeners;
+
+    for (size_t i = 0; all && i < all->count; i++)
+        if (all->list[i].door == door)
+            return all->list[i].server;
+    return NULL;
+}
+
 /* ---- what the configuration names ---- */
 
 static int open_one(struct gateway *gw, enum door door, const char *host, int port,
@@ -106,11 +120,57 @@ static int open_one(struct gateway *gw, enum door door, const char *host, int po
     return r < 0 ? r : ws_server_port(server);
 }
 
+static const char *shared_folder(const struct gateway *gw)
+{
+    const char *folder = config_str(gw->config, KNOB_socket_directory);
+
+    return folder && folder[0] ? folder : NULL;
+}
+
+char *listen_path(const struct gateway *gw, const char *name)
+{
+    const char *shared = shared_folder(gw);
+
+    return mem_format("%s/%s", shared ? shared : gw->state_dir, name);
+}
+
+uint32_t listen_mode(const struct gateway *gw)
+{
+    return shared_folder(gw) ? 0666 : 0600;
+}
+
+/* Others connect to what stands there, so nobody else may put something else in its place. */
+static int check_shared(const struct gateway *gw, struct fault *reterr_fault)
+{
+    const char *folder = shared_folder(gw);
+    struct stat st;
+
+    if (!folder)
+        return 0;
+    if (folder[0] != '/')
+        return fault_set(reterr_fault, -ERR_INVALID,
+                         "gateway.socketDirectory must be an absolute path, such as /run/culvert");
+    if (lstat(folder, &st) < 0)
+        return fault_set(reterr_fault, -ERR_NOT_FOUND,
+                         "gateway.socketDirectory %s: %s; make it (0755, owned by the gateway's "
+                         "user), or let systemd: RuntimeDirectory=",
+                         folder, strerror(errno));
+    if (!S_ISDIR(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 022))
+        return fault_set(reterr_fault, -ERR_DENIED,
+                         "gateway.socketDirectory %s must be a folder that belongs to us or to "
+                         "root and that nobody else may write to (chmod 0755)",
+                         folder);
+    return 0;
+}
+
 static int open_socket(struct gateway *gw, struct fault *reterr_fault)
 {
-    CLEAN(mem_free) char *path = mem_format("%s/gateway.sock", gw->state_dir);
+    CLEAN(mem_free) char *path = listen_path(gw, "gateway.sock");
     struct ws_server *server;
+    int r = check_shared(gw, reterr_fault);
 
+    if (r < 0)
+        return r;
     return listen_add(gw, &(struct listen_at){.door = DOOR_SOCKET, .unix_path = path}, &server,
                       reterr_fault);
 }
@@ -218,7 +278,8 @@ int listen_open(struct gateway *gw, struct fault *reterr_fault)
     int r;
 
     if ((r = wide_address(gw, wide, sizeof(wide), reterr_fault)) < 0 ||
-        (r = check_auth(gw, wide, reterr_fault)) < 0 || (r = open_socket(gw, reterr_fault)) < 0)
+        (r = check_auth(gw, wide, reterr_fault)) < 0 || (r = open_socket(gw, reterr_fault)) < 0 ||
+        (r = tunnels_open(gw, reterr_fault)) < 0)
         return r;
     return open_tcp(gw, wide, reterr_fault);
 }
@@ -240,6 +301,7 @@ char *listen_url(struct gateway *gw)
 
 void listen_stop(struct gateway *gw)
 {
+    tunnels_stop(gw);
     for (size_t i = 0; gw->listeners && i < gw->listeners->count; i++)
         ws_server_stop(gw->listeners->list[i].server);
 }

@@ -39,5 +39,11 @@ bool listen_has(const struct gateway *gw, enum door door);
  * plain HTTP has on loopback only; with TLS it is the widest address we are bound to, and with tailscaled's proxy in
  * front the tailnet's name. Caller owns. */
 char *listen_url(struct gateway *gw) MUSTCHECK;
+/* The first server behind a door; NULL: none. Borrowed. */
+struct ws_server *listen_server(const struct gateway *gw, enum door door);
+/* Where a unix socket of ours is, and its mode: in the state directory for us alone, or in gateway.socketDirectory for
+ * every user of this host, whom the kernel names. Caller owns the path. */
+char *listen_path(const struct gateway *gw, const char *name) MUSTCHECK;
+uint32_t listen_mode(const struct gateway *gw);
 void listen_stop(struct gateway *gw);  /* no new connections */
 void listen_close(struct gateway *gw); /* everything gone */

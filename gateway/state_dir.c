@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LONGEST_SOCKET "/gateway.sock"
+#define LONGEST_SOCKET "/gateway.sock" /* tunnel.sock is shorter */
 
 static const char *const folders[] = {"identity", "logs", "bus", "canvas", "workspace"};
 

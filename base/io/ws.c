@@ -273,6 +273,8 @@ static void run_end(void *arg)
     unlink_from_server(ws);
     if (ws->events && ws->events->closed)
         ws->events->closed(ws, ws->arg, ws->close_code, ws->close_reason ? ws->close_reason : "");
+    if (ws->server)
+        ws_server_release(ws->server, &ws->peer);
     mem_free(ws->close_reason);
     ws->magic = 0;
     mem_free(ws);

@@ -105,6 +105,8 @@ struct ws_server_config {
     void (*http)(void *arg, struct http_exchange *x); /* the request is whole. NULL: 404 */
     /* Out of descriptors: end a connection that is of no use yet. False: there is none. NULL ok. */
     bool (*make_room)(void *arg);
+    /* The last of what ws_server_adopt made with this owner is gone. NULL ok. */
+    void (*released)(void *arg, void *owner);
 
     const char *host;      /* "127.0.0.1", "::1", "0.0.0.0"; NULL with unix_path */
     int port;              /* 0: any free one */
@@ -126,6 +128,14 @@ struct ws_server_config {
 int ws_listen(struct loop *loop, const struct ws_server_config *config, struct ws_server **ret,
               struct fault *reterr_fault);
 int ws_server_port(const struct ws_server *server);
+/* A connected stream socket that came another way, served as one of this server's own but without TLS: whatever
+ * begins on it, plain HTTP or an upgrade. Takes the (non-blocking) descriptor, also when it fails; then it is closed.
+ * owner, not NULL, is told apart by ws_peer.owner and stays the caller's until released(), which comes exactly once,
+ * also after a failure. */
+int ws_server_adopt(struct ws_server *server, int fd, void *owner);
+/* Ends at once what was adopted with an owner that is(): not from inside such a connection's own callbacks. */
+void ws_server_drop(struct ws_server *server, bool (*is)(const void *owner, const void *arg),
+                    const void *arg);
 /* Stops accepting; open connections live on until closed. */
 void ws_server_stop(struct ws_server *server);
 /* Everything closed at once; closed callbacks run before it returns. NULL ok. */

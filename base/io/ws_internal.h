@@ -170,6 +170,8 @@ void ws_half_reads(struct ws_half *half, int64_t limit_ms); /* something else co
 void ws_half_must_move(
     struct ws_half *half); /* a reply is on its way: it may not stand still long */
 void ws_half_free(struct ws_half *half);
+/* The connection is gone: whoever handed it in hears of it. */
+void ws_server_release(struct ws_server *server, struct ws_peer *peer);
 /* The upgrade is done: the half becomes a ws. */
 void ws_half_open(struct ws_half *half);
 

@@ -86,6 +86,7 @@ void ws_half_free(struct ws_half *half)
     ws_half_has_head(half);
     if (half->exchange)
         ws_http_orphan(TAKE(half->exchange));
+    ws_server_release(server, &half->peer);
     *half->link = half->next;
     if (half->next)
         half->next->link = half->link;
@@ -95,7 +96,7 @@ void ws_half_free(struct ws_half *half)
     mem_free(half);
 }
 
-static struct ws_half *half_new(struct ws_server *server, int fd)
+static struct ws_half *half_new(struct ws_server *server, int fd, void *owner)
 {
     struct ws_half *half = NEW(struct ws_half);
     socklen_t length = sizeof(half->peer.remote);
@@ -107,15 +108,17 @@ static struct ws_half *half_new(struct ws_server *server, int fd)
     half->peer = (struct ws_peer){
         .fd = fd,
         .uid = UINT32_MAX,
-        .tls = server->vhost != NULL,
-        .door = server->config.door,
+        .tls = server->vhost != NULL && !owner,
+        .door = owner ? 0 : server->config.door,
+        .owner = owner,
     };
     getpeername(fd, (struct sockaddr *)&half->peer.remote, &length);
     length = sizeof(half->peer.local);
     getsockname(fd, (struct sockaddr *)&half->peer.local, &length);
-    half->peer.transport = server->unix_path ? WS_UNIX : WS_TCP;
+    half->peer.transport = owner ? WS_TUNNEL : server->unix_path ? WS_UNIX : WS_TCP;
     /* On TCP the call "succeeds" with uid -1, so it is not even asked. */
-    if (server->unix_path && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_length) == 0) {
+    if (half->peer.transport != WS_TCP &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_length) == 0) {
         half->peer.uid = who.uid;
         half->peer.pid = who.pid;
     }
@@ -148,26 +151,71 @@ static bool make_room(struct ws_server *server)
     return (config->make_room && config->make_room(config->arg)) || drop_oldest_waiting(server);
 }
 
-static void adopt(struct ws_server *server, int fd)
+static int adopt(struct ws_server *server, int fd, void *owner)
 {
+    bool tls = server->vhost && !owner;
+
     int on = 1;
-    if (!server->unix_path)
+    if (!server->unix_path && !owner)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 
     lws_adopt_desc_t desc = {
-        .vh = server->vhost ? server->vhost : server->door->plain,
-        .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP |
-                (server->vhost ? LWS_ADOPT_ALLOW_SSL : LWS_ADOPT_SOCKET),
+        .vh = tls ? server->vhost : server->door->plain,
+        .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | (tls ? LWS_ADOPT_ALLOW_SSL : LWS_ADOPT_SOCKET),
         .fd = {.sockfd = fd},
     };
-    struct ws_half *half = half_new(server, fd);
+    struct ws_half *half = half_new(server, fd, owner);
     struct lws *wsi = lws_adopt_descriptor_vhost_via_info(&desc); /* closes fd when it fails */
     if (!wsi) {
         ws_half_free(half);
-        return;
+        return -ERR_FULL;
     }
     half->wsi = wsi;
     lws_set_opaque_user_data(wsi, half);
+    return 0;
+}
+
+int ws_server_adopt(struct ws_server *server, int fd, void *owner)
+{
+    require(owner != NULL);
+    if (server->fd < 0) { /* stopped */
+        close(fd);
+        if (server->config.released)
+            server->config.released(server->config.arg, owner);
+        return -ERR_CLOSED;
+    }
+    if (server->half_open >= server->config.half_open_max)
+        drop_oldest_waiting(server);
+    return adopt(server, fd, owner);
+}
+
+void ws_server_release(struct ws_server *server, struct ws_peer *peer)
+{
+    void *owner = TAKE(peer->owner);
+
+    if (owner && server->config.released)
+        server->config.released(server->config.arg, owner);
+}
+
+typedef bool owner_is_fn(const void *owner, const void *arg);
+
+static struct ws_half *half_of(struct ws_server *server, owner_is_fn *is, const void *arg)
+{
+    for (struct ws_half *half = server->halves; half; half = half->next)
+        if (half->peer.owner && is(half->peer.owner, arg))
+            return half;
+    return NULL;
+}
+
+void ws_server_drop(struct ws_server *server, owner_is_fn *is, const void *arg)
+{
+    struct ws_half *half;
+
+    while ((half = half_of(server, is, arg)))
+        ws_half_free(half);
+    for (struct ws *ws = server->open; ws; ws = ws->next)
+        if (ws->peer.owner && is(ws->peer.owner, arg))
+            ws_abort(ws);
 }
 
 static void on_retry(void *arg)
@@ -192,7 +240,7 @@ static void on_acceptable(void *arg, int events)
         }
         if (server->half_open >= server->config.half_open_max)
             drop_oldest_waiting(server);
-        adopt(server, fd);
+        adopt(server, fd, NULL);
     }
     set_accepting(server);
 }
@@ -209,6 +257,7 @@ void ws_half_open(struct ws_half *half)
     ws->door->refs++;
     ws->server = server;
     ws->peer = half->peer;
+    half->peer.owner = NULL; /* it goes on in the ws */
     ws->wsi = TAKE(half->wsi);
     ws->next = server->open;
     ws->link = &server->open;

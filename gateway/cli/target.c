@@ -123,19 +123,29 @@ static int use_socket(struct target *target, char *folder)
     return 0;
 }
 
-static int find_local(struct target *target, struct fault *reterr_fault)
+char *target_local_folder(struct fault *reterr_fault)
 {
     static const char system_dir[] = "/run/culvert";
+    CLEAN(mem_free) char *own = state_dir_path(NULL, reterr_fault);
 
-    if (has_socket(target->state_dir))
-        return use_socket(target, target->state_dir);
+    if (!own)
+        return NULL;
+    if (has_socket(own))
+        return TAKE(own);
     if (!getenv("CULVERT_STATE_DIR") && has_socket(system_dir))
-        return use_socket(target, mem_string(system_dir));
-    return fault_set(
-        reterr_fault, -ERR_CONNECT,
-        "no gateway is running here (looked for %s/gateway.sock%s); start one with: culvert "
-        "gateway, or name another with --url",
-        target->state_dir, getenv("CULVERT_STATE_DIR") ? "" : " and /run/culvert/gateway.sock");
+        return mem_string(system_dir);
+    fault_set(reterr_fault, -ERR_CONNECT,
+              "no gateway is running here (looked for %s/gateway.sock%s); start one with: culvert "
+              "gateway, or name another with --url",
+              own, getenv("CULVERT_STATE_DIR") ? "" : " and /run/culvert/gateway.sock");
+    return NULL;
+}
+
+static int find_local(struct target *target, struct fault *reterr_fault)
+{
+    char *folder = target_local_folder(reterr_fault);
+
+    return folder ? use_socket(target, folder) : reterr_fault->code;
 }
 
 /* ---- URLs ---- */

@@ -24,6 +24,9 @@ extern const struct argp target_argp;
 #define TARGET_CHILDREN                                                                            \
     ((const struct argp_child[]){{&target_argp, 0, "Where the gateway is:", 10}, {0}})
 
+/* Where the gateway of this host has its sockets: the first of the three above. Caller owns; NULL with a fault that says where
+ * it looked. */
+char *target_local_folder(struct fault *reterr_fault) MUSTCHECK;
 /* Fills in what was not given. -ERR_INVALID (bad URL), -ERR_CONNECT (no gateway found; says where it looked). */
 int target_resolve(struct target *target, struct fault *reterr_fault);
 void target_done(struct target *target);
