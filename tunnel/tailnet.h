@@ -80,6 +80,27 @@ void tailnet_watch(struct tailnet *tailnet, struct op *op, unsigned mask,
 #define TAILNET_BUS_HEALTH         128u
 #define TAILNET_BUS_INITIAL_STATUS (1u << 14)
 
-/* A TCP connection to a peer: straight where the kernel has a way, else through tailscaled (POST dial, upgrade). op
- * ends 0 with *ret_fd the caller's, non-blocking. */
+/* A TCP connection to a peer: straight where the kernel has a way, else through tailscaled (POST dial, upgrade; half of
+ * such a connection cannot be closed). host as in tailnet_find, or an address that one of the tailnet's routers leads to.
+ * op ends 0 with *ret_fd the caller's, non-blocking; else it is -1. Who drops the op looks at *ret_fd: the end may have
+ * been on its way. At most 20 s. */
 void tailnet_dial(struct tailnet *tailnet, struct op *op, const char *host, int port, int *ret_fd);
+
+#define TAILNET_DISCOVER_PEER_MS 2000 /* for each peer to connect and answer */
+
+struct tailnet_gateway {
+    char *name, *address; /* MagicDNS name, first address */
+    char *url;            /* "ts://name", with ":port" unless it is 18789 */
+    int port;
+};
+struct tailnet_gateways {
+    struct tailnet_gateway *list; /* by name */
+    size_t count;
+    size_t asked, silent,
+        offline; /* peers: tried; of them no connection or no answer in time; not tried */
+};
+void tailnet_gateways_done(struct tailnet_gateways *gateways);
+/* Which online peers answer as a gateway on port: a WebSocket that begins with the challenge (plain, no TLS). Some are
+ * asked at a time. Faults: those of status. */
+void tailnet_discover(struct tailnet *tailnet, struct op *op, int port,
+                      struct tailnet_gateways *ret);

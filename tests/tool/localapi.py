@@ -10,7 +10,7 @@ The script, and what is posted to /double/set, is one object that is merged (nul
     status    merged over the status made from these         whois  {"ip" or "ip:port": answer, null: nobody's}
     serve     the serve configuration                        conflicts  so many writes end with 412
     deny      "read" or "write": 403                         locked  the configuration is from a file: 500
-    dial      {"host:port": "127.0.0.1:port" or "unix:path", null: refused}; a host not there: Dial-Self
+    dial      {"ip:port": "127.0.0.1:port", "unix:path", "never", null: refused}; an ip of no node: Dial-Self
     modes     {"status" …: how to answer instead}: garbage truncated html huge slow silent reset nul notype
               endless bare chunked1 old (no such path) error
 More doors: GET /double/log tells what was asked, POST /double/bus sends its lines to every watcher,
@@ -333,6 +333,8 @@ async def dial(headers, reader, writer):
         return
     target = STATE["dial"].get(f"{ip}:{port}")
     try:
+        if target == "never":
+            await asyncio.sleep(3600)
         if not target:
             raise OSError("connection was refused")
         if target.startswith("unix:"):

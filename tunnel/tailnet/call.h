@@ -21,6 +21,7 @@ struct call_spec {
     const char *what;          /* for people: "its status"; "" or a literal */
     const char *headers, *body;
     size_t body_length;
+    int64_t limit_ms;   /* 0: TAILNET_CALL_MS; a stream has none */
     bool writes;        /* what it asks for needs the operator's right */
     call_read_fn *read; /* the JSON of a 2xx; NULL: the body does not matter */
     void *ret;
@@ -40,7 +41,7 @@ struct call {
     struct tailnet *tailnet;
     struct call_spec spec;
 };
-/* op must be op_init'ed; it ends no later than after limit_ms (0: no limit). */
+/* op must be op_init'ed. The spec's strings are needed during the call only, but for what. */
 void call_start(struct tailnet *tailnet, struct op *op, const struct call_spec *spec);
 
 /* ---- read.c: pure; -ERR_CORRUPT and a fault on what is no such answer, *ret is then empty ---- */

@@ -32,21 +32,27 @@ static bool has_address(const struct tailnet_node *node, const char *wanted)
     return false;
 }
 
-/* How well it fits: the best wins, and host names, which machines give themselves, count only when one has it. */
-enum fit { NO_FIT, HOST_NAME, FIRST_LABEL, WHOLE };
+/* How well it fits: the best wins, if only one fits so well. Host names are what machines call themselves; first
+ * labels of another tailnet belong to nodes that it shares with ours. */
+enum fit { NO_FIT, HOST_NAME, SHARED_LABEL, OUR_LABEL, WHOLE };
 
-static enum fit fit_of(const struct tailnet_node *node, const char *wanted, size_t length)
+static enum fit fit_of(const struct tailnet_status *status, const struct tailnet_node *node,
+                       const char *wanted, size_t length)
 {
     size_t label = label_length(node->name);
+    bool ours = node->name[label] == '.' && strcasecmp(node->name + label + 1, status->suffix) == 0;
 
+    if (length == 0)
+        return NO_FIT;
     if (same(node->name, wanted, length) || has_address(node, wanted))
         return WHOLE;
     if (label == length && strncasecmp(node->name, wanted, length) == 0)
-        return FIRST_LABEL;
+        return ours ? OUR_LABEL : SHARED_LABEL;
     return same(node->host_name, wanted, length) ? HOST_NAME : NO_FIT;
 }
 
 struct search {
+    const struct tailnet_status *status;
     const struct tailnet_node *best;
     enum fit fit;
     bool twice;
@@ -56,7 +62,7 @@ struct search {
 static void look_at(struct search *search, const struct tailnet_node *node, const char *wanted,
                     size_t length)
 {
-    enum fit fit = fit_of(node, wanted, length);
+    enum fit fit = fit_of(search->status, node, wanted, length);
 
     nearest_try(&search->nearest, node->name, label_length(node->name));
     nearest_try(&search->nearest, node->name, strlen(node->name));
@@ -72,7 +78,7 @@ static void look_at(struct search *search, const struct tailnet_node *node, cons
 const struct tailnet_node *tailnet_find(const struct tailnet_status *status, const char *name,
                                         struct fault *reterr_fault)
 {
-    struct search search = {0};
+    struct search search = {.status = status};
     size_t length = strlen(name);
 
     if (length > 0 && name[length - 1] == '.')

@@ -11,17 +11,21 @@
 #define LIST_MAX  64  /* tags, certificate domains */
 #define WORDS_MAX 1024
 
+/* Control characters, also the C1 ones (U+0080 to U+009F), become '?'. */
+static char *make_plain(char *text)
+{
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = '?';
+        else if ((unsigned char)c[0] == 0xc2 && (unsigned char)c[1] < 0xa0)
+            c[0] = c[1] = '?';
+    return text;
+}
+
 /* A sentence: longer ones are not told. */
 static char *read_words(const char *text)
 {
-    char *out = mem_string(strlen(text) > WORDS_MAX ? "" : text);
-
-    for (char *c = out; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 127)
-            *c = '?';
-        else if ((unsigned char)c[0] == 0xc2 && (unsigned char)c[1] < 0xa0) /* C1 controls */
-            c[0] = c[1] = '?';
-    return out;
+    return make_plain(mem_string(strlen(text) > WORDS_MAX ? "" : text));
 }
 
 char *read_plain(const char *text)
@@ -235,19 +239,19 @@ void read_error(const char *body, size_t length, char *out, size_t size)
     CLEAN(json_free)
     struct json *json = length && *body == '{' ? json_parse(body, length, NULL) : NULL;
     const char *told = json_string(json_get(json, "error"), NULL);
-    size_t at = 0;
 
     if (told)
         body = told, length = strlen(told);
     while (length > 0 && (body[length - 1] == '\n' || body[length - 1] == ' '))
         length--;
-    if (!json_is_utf8(body, length))
-        length = 0;
-    for (size_t i = 0; i < length && at + 1 < size; i++)
-        out[at++] = (unsigned char)body[i] < ' ' || body[i] == 127 ? ' ' : body[i];
-    while (at > 0 && at + 1 == size && ((unsigned char)out[at - 1] & 0xc0) == 0x80)
-        at--; /* cut inside a character */
-    out[at] = '\0';
-    if (at == 0)
-        memcpy(out, "(no reason told)", sizeof("(no reason told)"));
+    if (length == 0 || !json_is_utf8(body, length))
+        body = "(no reason told)", length = strlen(body);
+    if (length >= size) {
+        length = size - 1;
+        while (length > 0 && ((unsigned char)body[length] & 0xc0) == 0x80)
+            length--;
+    }
+    memcpy(out, body, length);
+    out[length] = '\0';
+    make_plain(out);
 }

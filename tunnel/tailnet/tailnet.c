@@ -134,6 +134,10 @@ static int status_fault(const struct call *call, int status, const char *words, 
             "tailscale set --operator=$USER'",
             what, words);
     case 404:
+        if (strncmp(words, "404 page", 8) == 0)
+            return fault_set(fault, -ERR_UNSUPPORTED,
+                             "tailscaled %s does not know how to tell %s: update Tailscale",
+                             version, what);
         return fault_set(fault, -ERR_NOT_FOUND, "tailscaled does not know %s: %s", what, words);
     case 412:
         return fault_set(fault, -ERR_CONFLICT, "somebody else has changed %s since it was read",
@@ -253,7 +257,9 @@ void call_start(struct tailnet *tailnet, struct op *op, const struct call_spec *
                                              .body = spec->body,
                                              .body_length = spec->body_length,
                                              .body_max = TAILNET_BODY_MAX,
-                                             .limit_ms = spec->data ? 0 : TAILNET_CALL_MS,
+                                             .limit_ms = spec->data       ? 0
+                                                         : spec->limit_ms ? spec->limit_ms
+                                                                          : TAILNET_CALL_MS,
                                              .upgrade = spec->upgrade,
                                              .arg = call,
                                              .data = spec->data ? on_data : NULL,

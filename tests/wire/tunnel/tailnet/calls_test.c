@@ -301,8 +301,8 @@ T(strange_answers_are_faults)
     expect("huge", -ERR_TOO_LARGE, "longer than");
     expect("endless", -ERR_CORRUPT, "head without an end");
     expect("reset", -ERR_CORRUPT, "without an answer");
-    expect("old", -ERR_NOT_FOUND, "404");
-    expect("error", -ERR_IO, "it is broken  [31m");
+    expect("old", -ERR_UNSUPPORTED, "update Tailscale");
+    expect("error", -ERR_IO, "it is?broken ?[31m");
     end();
 }
 
