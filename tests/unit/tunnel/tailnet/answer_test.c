@@ -54,7 +54,7 @@ T(chunks_are_joined)
 {
     struct seen s;
 
-    (void)feed(&s, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\nB\r\n, "
+    (void)feed(&s, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\nC\r\n, "
                    "all of you\r\n"
                    "0\r\nA: b\r\n\r\n");
     t_ok(answer_over(&s.answer));
