@@ -28,6 +28,7 @@
 #include "gateway/session/session.h"
 #include "gateway/session/turn.h"
 #include "gateway/state_dir.h"
+#include "gateway/tailnet/tailscale.h"
 #include "gateway/tls.h"
 #include "gateway/tools/tool.h"
 #include "gateway/tunnel/tunnels.h"
@@ -121,6 +122,7 @@ static int start_modules(struct gateway *gw, struct fault *reterr_fault)
     gw->health = health_new(gw);
     gw->control_ui = control_ui_new();
     gw->web_calls = web_calls_new(gw);
+    gw->tailscale = tailscale_new(gw);
     return 0;
 }
 
@@ -140,6 +142,7 @@ static int start_all(struct gateway *gw, const struct gateway_options *options,
             (r = listen_open(gw, reterr_fault)) < 0)
             return r;
         state_dir_announce(gw->lock, gw->port);
+        tailscale_start(gw);
     }
     events_start(gw);
     return 0;
@@ -176,7 +179,7 @@ static void on_drain(void *arg)
 {
     struct gateway *gw = arg;
 
-    if (conn_count(gw) > 0 && loop_now(gw->loop) < gw->drain_until) {
+    if ((conn_count(gw) > 0 || tailscale_busy(gw)) && loop_now(gw->loop) < gw->drain_until) {
         timer_start(gw->loop, &gw->drain, SHUTDOWN_POLL_MS, 0, on_drain, gw);
         return;
     }
@@ -218,6 +221,7 @@ void gateway_shutdown(struct gateway *gw, const char *reason, int64_t restart_ex
     gw->stopping = true;
     log_info("shutting down: %s", reason);
     listen_stop(gw);
+    tailscale_stop(gw);
     tell_shutdown(gw, reason, restart_expected_ms);
     /* What else is on its way to many connections takes a few turns; the close frames go behind it. */
     timer_start(gw->loop, &gw->drain, SHUTDOWN_POLL_MS, 0, close_all, gw);
@@ -230,6 +234,7 @@ struct gateway *gateway_free(struct gateway *gw)
 
     timer_stop(gw->loop, &gw->drain);
     gw->tunnels = tunnels_free(gw->tunnels);
+    gw->tailscale = tailscale_free(gw->tailscale);
     listen_close(gw);
     gw->turns = turns_free(gw->turns);
     gw->web_calls = web_calls_free(gw->web_calls); /* they own calls of tools */

@@ -38,6 +38,7 @@ struct gateway {
     struct control_ui *control_ui; /* gateway/http/control_ui.h */
     struct web_calls *web_calls;   /* gateway/http/http.h: open requests of plain HTTP */
     struct listeners *listeners;   /* gateway/listen.h */
+    struct tailscale *tailscale;   /* gateway/tailnet/tailscale.h */
     struct gateway_tls *tls;       /* gateway/tls.h; NULL: plain */
     char *state_dir;
     char boot_id[37];

@@ -9,6 +9,7 @@
 #include "gateway/config/config.h"
 #include "gateway/conn/conn.h"
 #include "gateway/http/http.h"
+#include "gateway/tailnet/tailscale.h"
 #include "gateway/tls.h"
 #include "gateway/tunnel/tunnels.h"
 
@@ -277,7 +278,8 @@ int listen_open(struct gateway *gw, struct fault *reterr_fault)
     char wide[INET6_ADDRSTRLEN] = "";
     int r;
 
-    if ((r = wide_address(gw, wide, sizeof(wide), reterr_fault)) < 0 ||
+    if ((r = tailscale_check(gw, reterr_fault)) < 0 ||
+        (r = wide_address(gw, wide, sizeof(wide), reterr_fault)) < 0 ||
         (r = check_auth(gw, wide, reterr_fault)) < 0 || (r = open_socket(gw, reterr_fault)) < 0 ||
         (r = tunnels_open(gw, reterr_fault)) < 0)
         return r;
@@ -291,6 +293,8 @@ char *listen_url(struct gateway *gw)
     const char *host = "127.0.0.1";
     struct fault ignored = {0};
 
+    if (tailscale_url(gw))
+        return mem_string(tailscale_url(gw));
     if (tls && wide_address(gw, wide, sizeof(wide), &ignored) == 0 && wide[0])
         host = wide;
     if (is_everywhere(host))

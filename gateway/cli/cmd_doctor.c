@@ -132,6 +132,23 @@ static void check_config(struct check_up *up)
     config_free(config);
 }
 
+/* What the gateway itself says of its tailnet. */
+static void check_tailnet(struct check_up *up, const struct json *health)
+{
+    static const char *const parts[] = {"bind", "serve"};
+
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        const struct json *part = json_get(json_get(health, "tailscale"), parts[i]);
+        const char *state = json_string(json_get(part, "state"), "");
+        enum verdict verdict = strcmp(state, "failed") == 0    ? BAD
+                               : strcmp(state, "waiting") == 0 ? NOTE
+                                                               : WELL;
+        if (part)
+            say(up, i ? "tailnet serve" : "tailnet bind", verdict, "%s",
+                json_string(json_get(part, "detail"), ""));
+    }
+}
+
 static void check_health(struct check_up *up, struct client *client)
 {
     struct fault fault = {0};
@@ -146,6 +163,7 @@ static void check_health(struct check_up *up, struct client *client)
     else
         say(up, "health", WELL, "the store writes, the loop's p99 is %.1f ms",
             json_number(json_path(health, "eventLoop.delayP99Ms"), 0));
+    check_tailnet(up, health);
 }
 
 static void check_gateway(struct check_up *up)

@@ -12,6 +12,7 @@
 #include "gateway/notify.h"
 #include "gateway/pairing/signin.h"
 #include "gateway/state_dir.h"
+#include "gateway/tailnet/tailscale.h"
 #include "gateway/tls.h"
 
 #include <argp.h>
@@ -178,6 +179,9 @@ static void print_welcome(struct gateway *gw, bool link)
            scheme, gw->port, gw->state_dir);
     if (gw->tls)
         printf("TLS certificate sha256:%s\n", gw->tls->leaf.sha256);
+    CLEAN(mem_free) char *tailnet = tailscale_line(gw);
+    if (tailnet)
+        printf("Tailnet: %s\n", tailnet);
     if (gw->token_made)
         printf("A token was made for this gateway (kept in %s/identity/token):\n\n  %s\n\n",
                gw->state_dir, config_str(gw->config, KNOB_auth_token));

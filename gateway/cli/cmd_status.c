@@ -33,6 +33,17 @@ static void print_gateway(const struct json *hello)
         printf("state in %s\n", state);
 }
 
+static void print_tailnet(const struct json *tailscale)
+{
+    const char *bind = json_string(json_path(tailscale, "bind.detail"), NULL);
+    const char *mode = json_string(json_path(tailscale, "serve.mode"), "");
+
+    if (bind)
+        printf("tailnet %s\n", bind);
+    if (*mode)
+        printf("tailscale %s: %s\n", mode, json_string(json_path(tailscale, "serve.detail"), ""));
+}
+
 static void print_status(const struct json *hello, const struct json *status,
                          const struct json *presence)
 {
@@ -40,6 +51,7 @@ static void print_status(const struct json *hello, const struct json *status,
     const char *fingerprint = json_string(json_path(status, "tls.sha256"), NULL);
     if (fingerprint)
         printf("TLS certificate sha256:%s\n", fingerprint);
+    print_tailnet(json_get(status, "tailscale"));
     printf("model %s/%s, %lld session%s\n\n",
            json_string(json_path(status, "sessions.defaults.modelProvider"), "?"),
            json_string(json_path(status, "sessions.defaults.model"), "?"),

@@ -94,6 +94,15 @@ bool address_is_loopback(const struct address *address)
     return address->v6 ? memcmp(address->bytes, one, 16) == 0 : address->bytes[0] == 127;
 }
 
+bool address_is_tailnet(const struct address *address)
+{
+    static const uint8_t v6[] = {0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0};
+
+    if (address->v6)
+        return memcmp(address->bytes, v6, sizeof(v6)) == 0;
+    return address->bytes[0] == 100 && (address->bytes[1] & 0xc0) == 64;
+}
+
 bool address_equal(const struct address *a, const struct address *b)
 {
     return a->v6 == b->v6 && memcmp(a->bytes, b->bytes, a->v6 ? 16 : 4) == 0;

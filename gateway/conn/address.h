@@ -19,6 +19,8 @@ bool address_from_socket(const struct sockaddr_storage *socket, struct address *
 bool address_parse(const char *text, size_t length, struct address *ret);
 void address_text(const struct address *address, char out[ADDRESS_TEXT]);
 bool address_is_loopback(const struct address *address);
+/* 100.64.0.0/10 and fd7a:115c:a1e0::/48, which tailnets give out. The first is others' too (providers). */
+bool address_is_tailnet(const struct address *address);
 bool address_equal(const struct address *a, const struct address *b);
 /* range is an address or "address/bits". */
 bool address_in(const struct address *address, const char *range);

@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "gateway/config/config.h"
 #include "gateway/conn/internal.h"
+#include "gateway/listen.h"
+#include "gateway/tailnet/tailscale.h"
 
 #include <limits.h>
 #include <string.h>
@@ -241,7 +243,7 @@ static struct peer_identity *read_identity(const struct ws_peer *peer)
 {
     if (peer->transport == WS_TUNNEL && peer->owner)
         return peer_identity_ref(peer->owner);
-    if (peer->transport != WS_UNIX || peer->uid == (uint32_t)geteuid())
+    if (peer->transport != WS_UNIX || peer->uid == (uint32_t)geteuid() || peer->door == DOOR_PROXY)
         return NULL;
 
     struct peer_identity *identity = peer_identity_new(IDENTITY_UNIX);
@@ -264,6 +266,8 @@ static void read_facts(struct gateway *gw, const struct ws_request *request,
         .identity = identity,
         .tls = peer->tls,
         .machine = gw->conns->machine,
+        .tailnet_name = tailscale_name(gw),
+        .proxy_door = peer->door == DOOR_PROXY,
         .trusted_proxies = config_node(gw->config, "gateway.trustedProxies"),
         .allowed_origins = config_node(gw->config, "gateway.controlUi.allowedOrigins"),
     };

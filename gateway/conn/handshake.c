@@ -34,6 +34,8 @@ struct conn_handshake *handshake_new(struct conn *conn, const struct ws_request 
     h->ingress = *ingress;
     h->held_tail = &h->held;
     h->proxy_user = conns_proxy_user(conn->gw, request, ingress);
+    if (!conn->identity)
+        h->tailnet = identify_new(conn->gw, ws_peer(conn->ws), request);
     op_init(&h->op, conn->gw->loop, NULL, 0);
     return h;
 }
@@ -60,6 +62,8 @@ struct conn_handshake *handshake_free(struct conn_handshake *h)
     timer_stop(h->op.loop, &h->deadline);
     timer_stop(h->op.loop, &h->delay);
     op_drop(&h->op);
+    identify_free(h->tailnet);
+    peer_identity_unref(h->found.identity);
     handshake_forget(h);
     buf_done(&h->answer);
     mem_free(h->proxy_user);
@@ -135,10 +139,47 @@ static void on_named(struct op *op, int result)
     judge(conn);
 }
 
+/* Whom the tailnet names is from elsewhere and counts by itself; so does who comes by tailscaled's proxy. */
+static void take_found(struct conn *conn, struct conn_handshake *h)
+{
+    struct identified *found = &h->found;
+    struct ingress *in = &h->ingress;
+    struct address client;
+
+    if (found->verdict >= IDENTIFY_NO_PROXY)
+        log_warn("%s: no tailnet identity: %s", conn->uuid, found->why);
+    if (found->address[0] && address_parse(found->address, strlen(found->address), &client)) {
+        mem_free(conn->remote_ip);
+        conn->remote_ip = mem_string(found->address);
+        memcpy(in->address, found->address, sizeof(in->address));
+        address_rate_key(&client, in->rate_key);
+        in->exempt = false;
+    }
+    if (!found->identity)
+        return;
+    conn->identity = TAKE(found->identity);
+    peer_identity_rate_key(conn->identity, in->rate_key);
+    in->exempt = in->direct = in->loopback = false;
+}
+
+static void on_identified(struct op *op, int result)
+{
+    struct conn_handshake *h = CONTAINER(op, struct conn_handshake, op);
+
+    if (result == 0)
+        take_found(h->conn, h);
+    judge(h->conn);
+}
+
 static void identify(struct conn *conn)
 {
     struct conn_handshake *h = conn->handshake;
 
+    if (h->tailnet) {
+        op_init(&h->op, conn->gw->loop, on_identified, 0);
+        identify_run(h->tailnet, &h->op, &h->found);
+        return;
+    }
     if (!conn->identity || conn->identity->kind != IDENTITY_UNIX || conn->identity->user) {
         judge(conn);
         return;

@@ -5,6 +5,7 @@
 #include "gateway/http/control_ui.h"
 #include "gateway/http/pages.h"
 #include "gateway/pairing/signin.h"
+#include "gateway/tailnet/tailscale.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -173,6 +174,42 @@ static bool by_kernel(struct conn_handshake *h, enum refusal_kind shared)
     return true;
 }
 
+static bool said_nothing(enum refusal_kind shared)
+{
+    return shared == REFUSAL_TOKEN_MISSING || shared == REFUSAL_PASSWORD_MISSING;
+}
+
+/* A user whom tailscaled's proxy named and tailscaled itself confirmed needs no secret; the device still pairs. Never a
+ * node. protocol.md 2.7 "Tailscale". */
+static bool by_tailscale(struct conn *conn, struct conn_handshake *h, enum refusal_kind shared)
+{
+    if (!said_nothing(shared) || !h->has_device || h->role != ROLE_OPERATOR || !h->found.served ||
+        !conn->identity || conn->identity->tags || !tailscale_allows_users(conn->gw))
+        return false;
+    h->auth_method = "tailscale";
+    h->giver = SCOPE_NONE;
+    return true;
+}
+
+/* Nothing was shown but headers that would have done, had they been true. */
+static enum refusal_kind pick_tailscale(struct conn *conn, const struct conn_handshake *h,
+                                        enum refusal_kind shared)
+{
+    static const enum refusal_kind refusals[] = {
+        [IDENTIFY_NONE] = REFUSAL_NONE,
+        [IDENTIFY_MISSING] = REFUSAL_TAILSCALE_MISSING,
+        [IDENTIFY_NO_PROXY] = REFUSAL_TAILSCALE_PROXY,
+        [IDENTIFY_WHOIS_FAILED] = REFUSAL_TAILSCALE_WHOIS,
+        [IDENTIFY_MISMATCH] = REFUSAL_TAILSCALE_MISMATCH,
+    };
+    enum refusal_kind kind =
+        h->ingress.proxied && said_nothing(shared) && tailscale_allows_users(conn->gw)
+            ? refusals[h->found.verdict]
+            : REFUSAL_NONE;
+
+    return kind == REFUSAL_NONE ? shared : kind;
+}
+
 /* A locked-out address may not guess the shared secret; a proved device with its token still passes. */
 static enum refusal_kind step_auth(struct conn *conn, struct conn_handshake *h)
 {
@@ -200,6 +237,9 @@ static enum refusal_kind step_auth(struct conn *conn, struct conn_handshake *h)
         h->giver = auth_secret_scopes(&policy, &h->ingress);
         return REFUSAL_NONE;
     }
+    if (device != REFUSAL_NONE && by_tailscale(conn, h, shared))
+        return REFUSAL_NONE;
+    shared = pick_tailscale(conn, h, shared);
     if (device == REFUSAL_NONE || locked)
         return device == REFUSAL_NONE ? REFUSAL_NONE : REFUSAL_RATE_LIMITED;
     return pick_refusal(h, shared, device);

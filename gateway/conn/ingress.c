@@ -19,6 +19,7 @@ const char *const ingress_forwarding_headers[] = {"x-forwarded-for",
                                                   "x-client-ip",
                                                   "fly-client-ip",
                                                   "tailscale-user-login",
+                                                  "tailscale-funnel-request",
                                                   "x-original-host",
                                                   "x-forwarded-prefix",
                                                   NULL};
@@ -86,6 +87,8 @@ static bool names_us(const struct host *host, const struct ingress_facts *facts,
         if (strcmp(host->name, text) == 0)
             return true;
     }
+    if (facts->tailnet_name && strcasecmp(host->name, facts->tailnet_name) == 0)
+        return true;
     if (!facts->machine || !facts->machine[0])
         return false;
     size_t length = strlen(facts->machine);
@@ -141,6 +144,20 @@ static bool listed(const char *origin, const struct json *allowed)
     return false;
 }
 
+/* Behind tailscaled's proxy the page is at https and our name in the tailnet; the proxy tells that name as it heard it. */
+static bool is_served_origin(const struct ingress_facts *facts, const struct ingress *in)
+{
+    const char *asked = facts->forwarded_host ? facts->forwarded_host : facts->host;
+    char own[NAME_MAX_BYTES * 2];
+    struct host host;
+
+    if (!in->proxied || !facts->tailnet_name || !asked || !host_parse(asked, &host) ||
+        strcasecmp(host.name, facts->tailnet_name) != 0)
+        return false;
+    snprintf(own, sizeof(own), "https://%s", facts->tailnet_name);
+    return strcasecmp(own, facts->origin) == 0;
+}
+
 static bool same_origin(const struct ingress_facts *facts, const struct ingress *in,
                         const struct address *local)
 {
@@ -150,6 +167,8 @@ static bool same_origin(const struct ingress_facts *facts, const struct ingress 
     struct host host;
     char own[NAME_MAX_BYTES * 2];
 
+    if (is_served_origin(facts, in))
+        return true;
     if (in->trusted_proxy && facts->forwarded_proto)
         scheme = facts->forwarded_proto;
     if (!host_text || !host_parse(host_text, &host) || !names_us(&host, facts, local))
@@ -197,6 +216,23 @@ static void judge_unix(const struct ingress_facts *facts, struct ingress *in)
         address_text(&address, in->address);
 }
 
+/* From elsewhere whatever the socket says, and no proxy that may name users: tailscaled hands on most headers as they
+ * came. On a unix socket, which only tailscaled and we can reach, the client's address is its word. */
+static void judge_proxy_door(const struct ingress_facts *facts, struct ingress *in)
+{
+    const char *text = facts->forwarded_for;
+    struct address client;
+
+    in->proxied = true;
+    in->own_uid = in->loopback = in->direct = in->trusted_proxy = in->exempt = false;
+    in->address[0] = '\0';
+    snprintf(in->rate_key, sizeof(in->rate_key), "proxy");
+    if (facts->transport != WS_UNIX || !text || !address_parse(text, strlen(text), &client))
+        return;
+    address_text(&client, in->address);
+    address_rate_key(&client, in->rate_key);
+}
+
 int ingress_judge(const struct ingress_facts *facts, struct ingress *ret, const char **ret_why)
 {
     struct ingress in = {.transport = facts->transport, .proxied = facts->forwarded};
@@ -216,6 +252,8 @@ int ingress_judge(const struct ingress_facts *facts, struct ingress *ret, const 
         judge_unix(facts, &in);
     }
 
+    if (facts->proxy_door)
+        judge_proxy_door(facts, &in);
     if (facts->origin) {
         in.browser = true;
         in.own_page = same_origin(facts, &in, tcp ? &local : NULL);

@@ -15,8 +15,11 @@ struct ingress_facts {
     bool tls;
     const char *host, *origin;
     const char *forwarded_for, *forwarded_host, *forwarded_proto;
-    bool forwarded;      /* any header that a proxy adds is there */
-    const char *machine; /* our host name; NULL: not known */
+    bool forwarded; /* any header that a proxy adds is there */
+    bool
+        proxy_door; /* by the door that only tailscaled's proxy is sent to: forwarded in any case */
+    const char *machine;      /* our host name; NULL: not known */
+    const char *tailnet_name; /* our name in the tailnet, "gw.tail1234.ts.net"; NULL: not known */
     const struct json *trusted_proxies, *allowed_origins;
     const struct peer_identity *identity; /* of somebody from elsewhere; NULL: none is known */
 };

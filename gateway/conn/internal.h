@@ -9,6 +9,7 @@
 #include "gateway/conn/local.h"
 #include "gateway/gateway.h"
 #include "gateway/pairing/pairing.h"
+#include "gateway/tailnet/identify.h"
 
 #define CONN_PENDING_FRAMES_MAX 15               /* while CHECKING; one more: 1008 */
 #define CONN_PENDING_BYTES_MAX  CONN_PREAUTH_MAX /* of them together */
@@ -25,7 +26,9 @@ struct conn_handshake {
     char nonce[UUID_TEXT];
     struct timer deadline;
     struct ingress ingress;
-    char *proxy_user; /* what the trusted proxy's user header said; NULL: nothing */
+    char *proxy_user;         /* what the trusted proxy's user header said; NULL: nothing */
+    struct identify *tailnet; /* who it is there is to be asked; NULL: nothing to ask */
+    struct identified found;  /* and what came of it */
 
     /* the connect request: everything params points to is in tree */
     char *request_id; /* raw JSON */

@@ -143,6 +143,15 @@ static int is_this_one(void *arg, const char *link)
     return socket_inode(link) == holders->inode ? 1 : 0;
 }
 
+int one_road_holds(int32_t pid, uint64_t inode)
+{
+    struct holders holders = {.inode = inode};
+    char text[16];
+
+    snprintf(text, sizeof(text), "%d", pid);
+    return each_descriptor(text, is_this_one, &holders);
+}
+
 static int find_holders(struct holders *holders, int64_t deadline_ms, struct fault *reterr_fault)
 {
     DIR *proc = opendir("/proc");

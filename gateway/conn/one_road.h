@@ -14,6 +14,8 @@ struct one_road {
 
 /* 0, or negative and why not (cannot tell counts as not). */
 int one_road_test(const struct one_road *road, struct fault *reterr_fault);
+/* Does the process hold the socket? 1, 0, or -ERR_DENIED: we may not look. */
+int one_road_holds(int32_t pid, uint64_t inode);
 /* Program names that carry other people's traffic by trade; and the browsers we know. For tests too. */
 bool one_road_is_carrier(const char *program);
 bool one_road_is_browser(const char *program);

@@ -7,6 +7,7 @@
 #include "gateway/event/event.h"
 #include "gateway/method/call.h"
 #include "gateway/session/session.h"
+#include "gateway/tailnet/tailscale.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -126,6 +127,7 @@ static void write_summary(struct gateway *gw, struct json_writer *w)
     jw_array_end(w);
     write_sessions(gw, NULL, w);
     write_store(gw, w);
+    tailscale_write(gw, w); /* also only where it was asked for */
     write_loop(gw->health, w);
     jw_kint(w, "durationMs", loop_wall(gw->loop) - began);
     jw_object_end(w);
