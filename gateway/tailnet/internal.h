@@ -12,4 +12,5 @@ struct tailscale {
     struct whois *whois;
     struct bind *bind;   /* NULL: not asked for */
     struct serve *serve; /* the same */
+    char seen[512];      /* of tailscaled: what whois' answers hang on */
 };

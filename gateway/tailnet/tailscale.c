@@ -8,6 +8,7 @@
 #include "gateway/gateway.h"
 #include "gateway/tailnet/internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- what cannot go together ---- */
@@ -46,13 +47,27 @@ int tailscale_check(const struct gateway *gw, struct fault *reterr_fault)
 
 /* ---- life ---- */
 
+/* Another tailnet, or tailscaled has begun anew: addresses may be others' now. */
+static void forget_strangers(struct tailscale *tailscale)
+{
+    const struct tailnet_status *status = daemon_status(tailscale->daemon);
+    char seen[sizeof(tailscale->seen)];
+
+    snprintf(seen, sizeof(seen), "%.60s %.200s %.200s", status ? status->state : "",
+             status ? status->self.name : "", daemon_session(tailscale->daemon));
+    if (strcmp(seen, tailscale->seen) == 0)
+        return;
+    memcpy(tailscale->seen, seen, sizeof(seen));
+    whois_forget(tailscale->whois);
+}
+
 static void on_daemon_changed(void *arg)
 {
     struct tailscale *tailscale = arg;
 
     if (tailscale->gw->stopping)
         return;
-    whois_forget(tailscale->whois);
+    forget_strangers(tailscale);
     if (tailscale->bind)
         bind_daemon_changed(tailscale->bind);
     if (tailscale->serve)

@@ -9,12 +9,16 @@ The script, and what is posted to /double/set, is one object that is merged (nul
     self      the key of this node  nodes  {key: {ip: [...], login, user, tags, caps, online, dns, host, os}}
     status    merged over the status made from these         whois  {"ip" or "ip:port": answer, null: nobody's}
     serve     the serve configuration                        conflicts  so many writes end with 412
+    sessions  false: it knows no foreground configurations and forgets them, as before 1.50
+    ssh       is Tailscale SSH on        deny_unix  a target that is a socket: 401
     deny      "read" or "write": 403                         locked  the configuration is from a file: 500
     dial      {"ip:port": "127.0.0.1:port", "unix:path", "never", null: refused}; an ip of no node: Dial-Self
     modes     {"status" …: how to answer instead}: garbage truncated html huge slow silent reset nul notype
               endless bare chunked1 old (no such path) error
 More doors: GET /double/log tells what was asked, POST /double/bus sends its lines to every watcher,
-POST /double/drop ends the watchers, POST /double/raw sends its body to watchers without a line end.
+POST /double/drop ends the watchers, POST /double/raw sends its body to watchers without a line end, POST /double/carry
+{listen, to, as?} listens on a unix socket and brings what comes there to "host:port" or "unix:path" as this process's
+own connections; with as (an address) whois knows each by its local port, as of what netstack forwards.
 The answers are what tailscaled 1.102 gives; its own command line agrees (tests/peer/tailnet)."""
 import asyncio
 import hashlib
@@ -38,6 +42,9 @@ STATE = {
     "whois": {},
     "serve": None,
     "conflicts": 0,
+    "sessions": True,
+    "ssh": False,
+    "deny_unix": False,
     "deny": None,
     "locked": False,
     "dial": {},
@@ -253,6 +260,9 @@ async def serve_config(method, headers, body, mode, writer):
     except ValueError as error:
         answer(writer, 500, json.dumps({"error": f"decoding config: {error}"}).encode())
         return
+    if STATE["deny_unix"] and '"Proxy": "unix:' in json.dumps(config):
+        refuse(writer, 401, "must be root, or be an operator and able to run 'sudo tailscale' to serve a path")
+        return
     wanted = headers.get("if-match", "")
     if STATE["conflicts"] > 0:
         STATE["conflicts"] -= 1
@@ -264,6 +274,8 @@ async def serve_config(method, headers, body, mode, writer):
         answer(writer, 500, json.dumps({"error": error}).encode())
     else:
         gone = set((STATE["serve"] or {}).get("Foreground") or {}) - set(config.get("Foreground") or {})
+        if not STATE["sessions"]:
+            config.pop("Foreground", None)
         STATE["serve"] = config
         for session in gone & set(WATCHERS):  # whose foreground configuration was taken away
             WATCHERS[session].put_nowait(None)
@@ -278,7 +290,8 @@ async def watch(query, reader, writer):
     if mask & 2:
         first["State"] = {"NoState": 0, "NeedsLogin": 2, "Stopped": 4, "Starting": 5, "Running": 6}[STATE["state"]]
     if mask & 4:
-        first["Prefs"] = {"ControlURL": "https://control.example.com", "WantRunning": STATE["state"] == "Running"}
+        first["Prefs"] = {"ControlURL": "https://control.example.com", "WantRunning": STATE["state"] == "Running",
+                          "RunSSH": STATE["ssh"]}
     if mask & 128:
         first["Health"] = {"Warnings": {}}
     if mask & (1 << 14):
@@ -317,6 +330,26 @@ async def pump(reader, writer):
         pass
 
 
+async def carry(spec):
+    """Connections of this very process, as tailscaled's proxy and netstack make them."""
+
+    async def on_arrival(reader, writer):
+        if spec["to"].startswith("unix:"):
+            far, far_writer = await asyncio.open_unix_connection(spec["to"][5:])
+        else:
+            far, far_writer = await asyncio.open_connection(*spec["to"].rsplit(":", 1))
+        if spec.get("as"):
+            STATE["whois"]["%s:%d" % far_writer.get_extra_info("sockname")[:2]] = whois(spec["as"])
+        both = [asyncio.ensure_future(pump(reader, far_writer)), asyncio.ensure_future(pump(far, writer))]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for task in both:
+            task.cancel()
+        far_writer.close()
+        writer.close()
+
+    await asyncio.start_unix_server(on_arrival, spec["listen"])
+
+
 async def dial(headers, reader, writer):
     if "upgrade" not in headers.get("connection", "") or headers.get("upgrade") != "ts-dial":
         refuse(writer, 400, "bad ts-dial upgrade")
@@ -353,7 +386,7 @@ async def dial(headers, reader, writer):
     far_writer.close()
 
 
-def control(path, body, writer):
+async def control(path, body, writer):
     global STATE
     if path == "/double/set":
         STATE = merge(STATE, json.loads(body))
@@ -364,6 +397,8 @@ def control(path, body, writer):
     elif path == "/double/raw":
         for queue in WATCHERS.values():
             queue.put_nowait(body.decode("utf-8", "surrogateescape"))
+    elif path == "/double/carry":
+        await carry(json.loads(body))
     elif path == "/double/drop":
         for queue in WATCHERS.values():
             queue.put_nowait(None)
@@ -374,7 +409,7 @@ async def route(method, target, headers, body, reader, writer):
     url = urlsplit(target)
     query = parse_qs(url.query)
     if url.path.startswith("/double/"):
-        control(url.path, body, writer)
+        await control(url.path, body, writer)
         return
     name = url.path.removeprefix("/localapi/v0/")
     mode = STATE["modes"].get(name)
