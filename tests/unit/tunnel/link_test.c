@@ -1,0 +1,514 @@
+/* The link's states with a virtual clock and a session that does what the test says. */
+#include "base/mem.h"
+#include "tests/t.h"
+#include "tunnel/link.h"
+
+#define FAKES_MAX 2048
+
+/* The double of ssh/session.h's session. */
+struct ssh {
+    struct rig *rig;
+    struct op *op;
+    const struct ssh_policy *policy;
+    const struct ssh_events *events;
+    void *arg;
+    bool closed;
+};
+
+struct rig {
+    struct loop *loop;
+    struct link *link;
+    struct ssh *fakes[FAKES_MAX];
+    size_t count; /* opened so far */
+    int refuse;   /* each attempt fails at once with this */
+    struct op *probe;
+    size_t probes, changed, found, lost, notices, asked, arrived;
+    struct ssh *control;
+};
+static struct rig *g; /* link_ssh's functions have no argument for it */
+
+static void fake_cancel(struct op *op, void *worker)
+{
+    (void)op;
+    ((struct ssh *)worker)->op = NULL;
+}
+
+static void fake_open(struct op *op, const struct ssh_target *target,
+                      const struct ssh_options *options, const struct ssh_policy *policy,
+                      const struct ssh_events *events, void *arg, struct ssh **ret)
+{
+    struct ssh *ssh = NEW(struct ssh);
+
+    (void)target;
+    (void)options;
+    require(g->count < FAKES_MAX);
+    *ssh = (struct ssh){.rig = g, .op = op, .policy = policy, .events = events, .arg = arg};
+    g->fakes[g->count++] = *ret = ssh;
+    op_start(op, fake_cancel, ssh);
+    if (g->refuse) {
+        fault_set(&op->fault, g->refuse, "refused: %s", err_text(g->refuse));
+        op_end(op, g->refuse);
+    }
+}
+
+static struct ssh *fake_close(struct ssh *ssh)
+{
+    if (ssh) {
+        t_ok(!ssh->closed);
+        ssh->closed = true;
+    }
+    return NULL;
+}
+
+static void fake_probe_cancel(struct op *op, void *worker)
+{
+    (void)op;
+    (void)worker;
+    g->probe = NULL;
+}
+
+static void fake_probe(struct ssh *ssh, struct op *op)
+{
+    t_ok(!ssh->closed);
+    g->probes++;
+    g->probe = op;
+    op_start(op, fake_probe_cancel, ssh);
+}
+
+static void fake_facts(const struct ssh *ssh, struct ssh_facts *ret)
+{
+    (void)ssh;
+    *ret = (struct ssh_facts){0};
+}
+static const struct link_ssh fake = {fake_open, fake_close, fake_probe, fake_facts};
+
+const char *ssh_step_name(enum ssh_step step)
+{
+    return step == SSH_STEP_CONNECT ? "connect" : "another step";
+}
+
+static void on_changed(void *arg)
+{
+    ((struct rig *)arg)->changed++;
+}
+static void on_found(void *arg, struct ssh *control)
+{
+    ((struct rig *)arg)->found++;
+    ((struct rig *)arg)->control = control;
+}
+static void on_lost(void *arg)
+{
+    struct rig *rig = arg;
+    rig->lost++;
+    t_ok(!rig->control->closed); /* what runs over it is cut before it goes */
+    rig->control = NULL;
+}
+static void on_arrived(void *arg, struct ssh_channel *channel, const struct ssh_arrival *arrival)
+{
+    (void)channel;
+    (void)arrival;
+    ((struct rig *)arg)->arrived++;
+}
+static void on_notice(void *arg, const char *text)
+{
+    (void)text;
+    ((struct rig *)arg)->notices++;
+}
+static void on_ask(void *arg, struct ssh_question *question)
+{
+    (void)question;
+    ((struct rig *)arg)->asked++;
+}
+static const struct link_events events = {on_changed, on_found,  on_lost,
+                                          on_arrived, on_notice, on_ask};
+
+static void rig_start(int refuse, bool once)
+{
+    g = NEW(struct rig);
+    g->loop = loop_new(LOOP_VIRTUAL);
+    g->refuse = refuse;
+    struct link_config config = {
+        .loop = g->loop, .ssh = &fake, .once = once, .events = &events, .arg = g};
+    g->link = link_new(&config);
+    loop_advance(g->loop, 0);
+}
+
+static void rig_end(void)
+{
+    size_t changed = g->changed;
+
+    g->link = link_free(g->link);
+    loop_advance(g->loop, 400000);
+    t_eq(g->changed, changed);
+    for (size_t i = 0; i < g->count; i++) {
+        t_ok(g->fakes[i]->closed);
+        mem_free(g->fakes[i]);
+    }
+    loop_free(g->loop);
+    g = mem_free(g);
+}
+
+static struct link_facts facts(void)
+{
+    struct link_facts now;
+    link_facts(g->link, &now);
+    return now;
+}
+static size_t alive(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < g->count; i++)
+        count += !g->fakes[i]->closed;
+    return count;
+}
+static struct ssh *newest(void)
+{
+    return g->fakes[g->count - 1];
+}
+static void ready(struct ssh *ssh)
+{
+    t_ok(!ssh->closed && ssh->op);
+    op_end(ssh->op, 0);
+    ssh->op = NULL;
+    loop_advance(g->loop, 0);
+}
+static void refuse(struct ssh *ssh, int code, const char *text)
+{
+    fault_set(&ssh->op->fault, code, "%s", text);
+    op_end(ssh->op, code);
+    ssh->op = NULL;
+    loop_advance(g->loop, 0);
+}
+static void lose(struct ssh *ssh)
+{
+    struct fault why;
+    fault_set(&why, -ERR_CLOSED, "the path is gone");
+    ssh->events->lost(ssh->arg, &why);
+    loop_advance(g->loop, 0);
+}
+static void way(void)
+{
+    link_way(g->link, NULL);
+    loop_advance(g->loop, 0);
+}
+/* Up, and for so long. */
+static void bring_up(int64_t steady_ms)
+{
+    ready(newest());
+    way();
+    t_eq(facts().state, TUNNEL_UP);
+    loop_advance(g->loop, steady_ms);
+}
+
+T(connects_looks_for_a_way_and_is_up)
+{
+    rig_start(0, false);
+    t_eq(facts().state, TUNNEL_CONNECTING);
+    t_ok(facts().hold);
+    t_eq(g->count, 1);
+    loop_advance(g->loop, 100);
+    ready(newest());
+    t_eq(g->found, 1);
+    t_ok(g->control == link_control(g->link));
+    t_eq(facts().state, TUNNEL_CONNECTING);
+    way();
+    t_eq(facts().state, TUNNEL_UP);
+    t_eq(facts().since, loop_wall(g->loop));
+    loop_advance(g->loop, 3600000);
+    t_eq(g->count, 1);
+    t_eq(facts().reconnects, 0);
+    t_eq(facts().lost_at, 0);
+    t_str(facts().last_error, "");
+    rig_end();
+}
+
+T(a_refusal_is_tried_again_soon_then_patiently)
+{
+    rig_start(-ERR_CONNECT, false);
+    int64_t last = loop_now(g->loop), longest = 0;
+    size_t count = g->count;
+
+    t_eq(facts().state, TUNNEL_WAITING);
+    t_ok(facts().next_attempt_at > loop_wall(g->loop));
+    t_has(facts().last_error, "refused");
+    for (int64_t ms = 0; ms < LINK_EAGER_FOR_MS; ms += 10) {
+        loop_advance(g->loop, 10);
+        if (g->count == count)
+            continue;
+        int64_t gap = loop_now(g->loop) - last;
+        longest = gap > longest ? gap : longest;
+        last = loop_now(g->loop);
+        count = g->count;
+    }
+    t_ok(longest <= LINK_EAGER_MS + 10);
+    t_ok(count > LINK_EAGER_FOR_MS / LINK_EAGER_MS);
+    loop_advance(g->loop, 20000); /* the change of pace */
+    count = g->count;
+    loop_advance(g->loop, 600000);
+    t_ok(g->count - count <= 600000 / (LINK_PATIENT_MS / 2));
+    t_ok(g->count - count >= 600000 / LINK_PATIENT_MS);
+    t_eq(alive(), 0);
+    rig_end();
+}
+
+T(waits_begin_at_a_tenth_of_a_second)
+{
+    rig_start(-ERR_CONNECT, false);
+    loop_advance(g->loop, 100);
+    t_eq(g->count, 2);
+    loop_advance(g->loop, 200);
+    t_ok(g->count >= 3);
+    rig_end();
+}
+
+T(silence_brings_fresh_attempts_the_oldest_stays)
+{
+    rig_start(0, false);
+    struct ssh *first = newest();
+
+    first->policy->step(first->policy->arg, SSH_STEP_CONNECT, "");
+    loop_advance(g->loop, 20000);
+    t_eq(g->count, 1 + 20000 / LINK_FRESH_MS);
+    t_eq(alive(), LINK_ATTEMPTS_MAX);
+    t_ok(!first->closed);
+    t_eq(facts().state, TUNNEL_CONNECTING);
+    ready(newest()); /* the newest SYN got through */
+    t_eq(alive(), 1);
+    way();
+    t_eq(facts().state, TUNNEL_UP);
+    rig_end();
+}
+
+T(an_attempt_past_tcp_is_not_disturbed_unless_it_stands_still)
+{
+    rig_start(0, false);
+    struct ssh *first = newest();
+
+    first->policy->step(first->policy->arg, SSH_STEP_HANDSHAKE, "");
+    loop_advance(g->loop, LINK_STALLED_MS - LINK_FRESH_MS);
+    t_eq(g->count, 1);
+    first->policy->step(first->policy->arg, SSH_STEP_AUTH, "");
+    loop_advance(g->loop, LINK_STALLED_MS - LINK_FRESH_MS);
+    t_eq(g->count, 1);
+    loop_advance(g->loop, 2 * LINK_FRESH_MS);
+    t_ok(g->count > 1);
+    t_ok(!first->closed);
+    ready(first); /* it was only slow */
+    t_eq(alive(), 1);
+    rig_end();
+}
+
+T(a_question_has_all_the_time_it_needs)
+{
+    rig_start(0, false);
+    struct ssh *first = newest();
+
+    first->policy->step(first->policy->arg, SSH_STEP_AUTH, "");
+    first->policy->ask(first->policy->arg, NULL);
+    t_eq(g->asked, 1);
+    loop_advance(g->loop, 10 * LINK_ATTEMPT_MS);
+    t_eq(g->count, 1);
+    t_ok(!first->closed);
+    ready(first);
+    rig_end();
+}
+
+T(an_attempt_that_never_ends_is_given_up)
+{
+    rig_start(0, false);
+    struct ssh *first = newest();
+
+    first->policy->step(first->policy->arg, SSH_STEP_CONNECT, "");
+    loop_advance(g->loop, LINK_ATTEMPT_MS + LINK_FRESH_MS);
+    t_ok(first->closed);
+    t_has(facts().last_error, "stopped at: connect");
+    rig_end();
+}
+
+T(one_of_several_refused_leaves_the_others)
+{
+    rig_start(0, false);
+    loop_advance(g->loop, LINK_FRESH_MS);
+    t_eq(alive(), 2);
+    refuse(g->fakes[0], -ERR_CONNECT, "no route");
+    t_eq(facts().state, TUNNEL_CONNECTING);
+    t_str(facts().last_error, "no route");
+    ready(newest());
+    t_eq(alive(), 1);
+    rig_end();
+}
+
+T(a_lost_path_is_tried_at_once_and_comes_back)
+{
+    rig_start(0, false);
+    bring_up(LINK_STEADY_MS);
+    int64_t lost_at = loop_wall(g->loop);
+
+    lose(g->control);
+    t_eq(g->lost, 1);
+    t_eq(g->count, 2);
+    t_eq(facts().state, TUNNEL_RECONNECTING);
+    t_eq(facts().lost_at, lost_at);
+    t_eq(facts().back_at, 0);
+    t_ok(link_control(g->link) == NULL);
+    loop_advance(g->loop, 300);
+    ready(newest());
+    t_eq(g->found, 2);
+    way();
+    t_eq(facts().state, TUNNEL_UP);
+    t_eq(facts().reconnects, 1);
+    t_eq(facts().back_at, lost_at + 300);
+    t_eq(alive(), 1);
+    rig_end();
+}
+
+T(a_path_that_comes_and_goes_is_not_hammered)
+{
+    rig_start(0, false);
+    size_t before;
+
+    for (int i = 0; i < 10; i++) {
+        before = g->count;
+        if (facts().state == TUNNEL_WAITING)
+            loop_advance(g->loop, LINK_EAGER_MS);
+        ready(newest());
+        way();
+        lose(g->control);
+        t_eq(facts().state, TUNNEL_WAITING);
+        t_ok(g->count <= before + 2); /* the next, and a fresh one beside it */
+    }
+    rig_end();
+}
+
+T(what_only_a_person_can_mend_is_tried_rarely)
+{
+    static const int codes[] = {-ERR_AUTH, -ERR_DENIED, -ERR_INVALID};
+
+    for (size_t i = 0; i < COUNT(codes); i++) {
+        rig_start(codes[i], false);
+        t_eq(facts().state, TUNNEL_FAILED);
+        t_ok(!facts().hold);
+        t_has(facts().last_error, "refused");
+        loop_advance(g->loop, LINK_FAILED_MS - 1);
+        t_eq(g->count, 1);
+        loop_advance(g->loop, 1);
+        t_eq(g->count, 2);
+        link_nudge(g->link);
+        loop_advance(g->loop, 0);
+        t_eq(g->count, 3);
+        t_eq(facts().state, TUNNEL_FAILED);
+        g->refuse = 0; /* mended */
+        link_nudge(g->link);
+        loop_advance(g->loop, 0);
+        bring_up(0);
+        rig_end();
+    }
+}
+
+T(once_ends_with_the_first_failure_or_loss)
+{
+    rig_start(-ERR_CONNECT, true);
+    t_eq(facts().state, TUNNEL_CLOSED);
+    loop_advance(g->loop, 600000);
+    t_eq(g->count, 1);
+    rig_end();
+
+    rig_start(-ERR_AUTH, true);
+    t_eq(facts().state, TUNNEL_FAILED);
+    loop_advance(g->loop, 600000);
+    t_eq(g->count, 1);
+    rig_end();
+
+    rig_start(0, true);
+    bring_up(LINK_STEADY_MS);
+    lose(g->control);
+    t_eq(facts().state, TUNNEL_CLOSED);
+    link_nudge(g->link);
+    loop_advance(g->loop, 600000);
+    t_eq(g->count, 1);
+    t_eq(alive(), 0);
+    rig_end();
+}
+
+T(no_way_keeps_the_session_and_looks_again)
+{
+    struct fault why;
+
+    rig_start(0, false);
+    ready(newest());
+    fault_set(&why, -ERR_NOT_FOUND, "no gateway is running there");
+    link_way(g->link, &why);
+    loop_advance(g->loop, 0);
+    t_eq(facts().state, TUNNEL_WAITING);
+    t_ok(facts().hold);
+    t_str(facts().last_error, "no gateway is running there");
+    loop_advance(g->loop, LINK_FIRST_MS);
+    t_eq(g->found, 2);
+    t_eq(g->count, 1);
+    way();
+    t_eq(facts().state, TUNNEL_UP);
+    loop_advance(g->loop, LINK_STEADY_MS);
+    link_way(g->link, &why); /* the gateway went */
+    loop_advance(g->loop, LINK_FIRST_MS);
+    t_eq(g->found, 3);
+    t_eq(g->lost, 0);
+    lose(g->control); /* and then the session, while a way was looked for */
+    t_eq(g->lost, 1);
+    loop_advance(g->loop, LINK_EAGER_MS);
+    t_ok(g->count >= 2);
+    rig_end();
+}
+
+T(a_nudge_probes_what_is_up)
+{
+    rig_start(0, false);
+    bring_up(LINK_STEADY_MS);
+    link_nudge(g->link);
+    link_nudge(g->link);
+    t_eq(g->probes, 1);
+    op_end(TAKE(g->probe), 0);
+    loop_advance(g->loop, 60000);
+    t_eq(facts().state, TUNNEL_UP);
+    t_eq(g->lost, 0);
+
+    link_nudge(g->link); /* no answer this time */
+    loop_advance(g->loop, LINK_PROBE_MS - 1);
+    t_eq(facts().state, TUNNEL_UP);
+    loop_advance(g->loop, 1);
+    t_eq(g->lost, 1);
+    t_eq(facts().state, TUNNEL_RECONNECTING);
+    t_eq(g->count, 2);
+    rig_end();
+}
+
+T(a_nudge_while_out_tries_at_once)
+{
+    rig_start(-ERR_CONNECT, false);
+    loop_advance(g->loop, 600000); /* patient by now */
+    loop_advance(g->loop, LINK_PATIENT_MS);
+    g->refuse = 0;
+    size_t count = g->count;
+    link_nudge(g->link);
+    loop_advance(g->loop, 0);
+    t_eq(g->count, count + (alive() ? 1 : 0));
+    t_eq(facts().state, TUNNEL_CONNECTING);
+    struct ssh *old = newest();
+    link_nudge(g->link); /* a SYN on a route that is no more: another */
+    loop_advance(g->loop, 0);
+    t_ok(newest() != old);
+    newest()->policy->step(newest()->policy->arg, SSH_STEP_AUTH, "");
+    count = g->count;
+    link_nudge(g->link); /* this one gets on */
+    loop_advance(g->loop, 0);
+    t_eq(g->count, count);
+    rig_end();
+}
+
+T(arrivals_are_those_of_the_control_session)
+{
+    rig_start(0, false);
+    bring_up(0);
+    g->control->events->arrived(g->control->arg, NULL, NULL);
+    t_eq(g->arrived, 1);
+    rig_end();
+}
