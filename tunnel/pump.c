@@ -224,6 +224,15 @@ static void pump_on_writable(void *arg)
 
 /* ---- down: channel to socket ---- */
 
+/* It is an answer after all. So few bytes always fit into a socket nobody has written to. */
+static void pump_ungate(struct pump *pump)
+{
+    pump->gated = false;
+    if (pump->answer.length > 0)
+        (void)send(pump->fd, pump->answer.data, pump->answer.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    board_add(pump->board->bytes_in, pump->answer.length);
+}
+
 /* The gateway's refusal is one line instead of an answer (bridge.h). Returns how many bytes were kept for that. */
 static size_t pump_judge(struct pump *pump, const char *data, size_t length)
 {
@@ -245,11 +254,7 @@ static size_t pump_judge(struct pump *pump, const char *data, size_t length)
     }
     if (kept == length && pump->answer.length < PUMP_ANSWER_MAX)
         return kept;
-    /* It is an answer after all. So few bytes always fit into a socket nobody has written to. */
-    pump->gated = false;
-    if (pump->answer.length > 0)
-        (void)send(pump->fd, pump->answer.data, pump->answer.length, MSG_NOSIGNAL | MSG_DONTWAIT);
-    board_add(pump->board->bytes_in, pump->answer.length);
+    pump_ungate(pump);
     return kept;
 }
 
@@ -299,6 +304,8 @@ static void pump_on_ended(void *arg)
 
     CHECK(pump, PUMP_MAGIC);
     pump->in_ended = true;
+    if (pump->open && pump->gated)
+        pump_ungate(pump);
     if (pump->open)
         pump_settle(pump);
 }
