@@ -17,8 +17,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ENGINE_BRIDGE "culvert bridge"
-#define ENGINE_PORT   18789
+#define ENGINE_BRIDGE       "culvert bridge"
+#define ENGINE_PORT         18789
+#define ENGINE_BYTES_PER_MS 160000.0 /* a line of 160 MB/s is filled */
 
 struct asked {
     struct tunnel_question face; /* first: what the owner holds */
@@ -194,6 +195,22 @@ static const struct way_events engine_way_events = {engine_on_way, engine_on_no_
 
 /* ---- streams ---- */
 
+/* What a stream may have under way: enough to fill the line over its round trip, no more (sshd reads ahead as far as it
+ * may, and a window far above what the line holds costs it, and us, time; tests/bench/tunnel/bare_ssh.c). */
+static uint32_t engine_window(const struct engine *engine, const struct ssh *ssh, bool control)
+{
+    struct ssh_facts facts;
+    double round_trip = (double)way_round_trip(engine->way);
+
+    if (control)
+        return SSH_WINDOW_SMALL;
+    ssh_facts(ssh, &facts);
+    if (facts.rtt_ms >= 0 && (round_trip < 0 || facts.rtt_ms < round_trip))
+        round_trip = facts.rtt_ms;
+    double window = SSH_WINDOW_SMALL + (round_trip > 0 ? round_trip : 0) * ENGINE_BYTES_PER_MS;
+    return window < SSH_WINDOW_BULK ? (uint32_t)window : SSH_WINDOW_BULK;
+}
+
 static int engine_route(void *arg, enum bridge_service service, bool control,
                         struct forward_route *ret, struct fault *reterr_fault)
 {
@@ -210,7 +227,7 @@ static int engine_route(void *arg, enum bridge_service service, bool control,
     if (r < 0)
         return r;
     ret->ssh = control || !bulk ? link_control(engine->link) : bulk;
-    ret->spec.window = control ? SSH_WINDOW_SMALL : SSH_WINDOW_BULK;
+    ret->spec.window = engine_window(engine, ret->ssh, control);
     return 0;
 }
 

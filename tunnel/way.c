@@ -37,6 +37,7 @@ struct way {
     char words[WAY_WORDS_MAX];
     struct bridge_offer offer;
     struct timer step;
+    int64_t asked_at, round_trip; /* of the probe */
     struct defer tell;
     struct fault why; /* why not this far, row by row */
     char command[BRIDGE_LINE_MAX];
@@ -55,6 +56,7 @@ struct way *way_new(const struct way_config *config)
     way->magic = WAY_MAGIC;
     way->config = *config;
     way->at = WAY_END;
+    way->round_trip = -1;
     buf_init(&way->line, BRIDGE_LINE_MAX);
     return way;
 }
@@ -84,6 +86,11 @@ struct way *way_free(struct way *way)
     way_forget(way);
     buf_done(&way->line);
     return mem_free(way);
+}
+
+int64_t way_round_trip(const struct way *way)
+{
+    return way->round_trip;
 }
 
 bool way_ready(const struct way *way)
@@ -341,6 +348,7 @@ static void way_probe_opened(void *arg, int result, const struct fault *why)
     struct way *way = arg;
 
     CHECK(way, WAY_MAGIC);
+    way->round_trip = loop_now(way->config.loop) - way->asked_at;
     if (result < 0) {
         way_next(way, why);
         return;
@@ -373,6 +381,7 @@ static const struct ssh_channel_events way_probe_events = {
 
 static void way_probe(struct way *way, const struct ssh_channel_spec *spec)
 {
+    way->asked_at = loop_now(way->config.loop);
     way->probe = ssh_channel_open(way->control, spec, &way_probe_events, way);
 }
 

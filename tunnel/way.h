@@ -34,6 +34,8 @@ struct way *way_free(struct way *way);
 void way_look(struct way *way, struct ssh *control);
 bool way_ready(const struct way *way);
 const char *way_name(const struct way *way); /* "" while there is none */
+int64_t way_round_trip(
+    const struct way *way); /* ms the last channel took to open; -1: none did yet */
 
 /* How to open a stream: ret borrows from the way until the next turn, first (empty) gets what it begins with.
  * *ret_gated as pump_open's. */
