@@ -381,10 +381,10 @@ struct engine *engine_free(struct engine *engine)
     if (!engine)
         return NULL;
     wake_free(engine->wake);
+    bulk_free(engine->bulk); /* cuts its streams */
     forward_free(engine->forward);
     publish_free(engine->publish);
     way_free(engine->way);
-    bulk_free(engine->bulk);
     link_free(engine->link);
     defer_stop(engine->config.loop, &engine->show);
     while (engine->asked)

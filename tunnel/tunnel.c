@@ -61,16 +61,6 @@ struct tunnel {
     size_t unix_count;
 };
 
-const char *tunnel_state_name(enum tunnel_state state)
-{
-    static const char *const names[] = {
-        [TUNNEL_CONNECTING] = "connecting", [TUNNEL_UP] = "up",
-        [TUNNEL_WAITING] = "waiting",       [TUNNEL_RECONNECTING] = "reconnecting",
-        [TUNNEL_FAILED] = "failed",         [TUNNEL_CLOSED] = "closed",
-    };
-    return (size_t)state < COUNT(names) ? names[state] : "";
-}
-
 const char *tunnel_library(void)
 {
     return ssh_library();

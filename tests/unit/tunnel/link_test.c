@@ -82,11 +82,6 @@ static void fake_facts(const struct ssh *ssh, struct ssh_facts *ret)
 }
 static const struct link_ssh fake = {fake_open, fake_close, fake_probe, fake_facts};
 
-const char *ssh_step_name(enum ssh_step step)
-{
-    return step == SSH_STEP_CONNECT ? "connect" : "another step";
-}
-
 static void on_changed(void *arg)
 {
     ((struct rig *)arg)->changed++;
@@ -321,7 +316,7 @@ T(an_attempt_that_never_ends_is_given_up)
     first->policy->step(first->policy->arg, SSH_STEP_CONNECT, "");
     loop_advance(g->loop, LINK_ATTEMPT_MS + LINK_FRESH_MS);
     t_ok(first->closed);
-    t_has(facts().last_error, "stopped at: connect");
+    t_has(facts().last_error, "stopped at: connection");
     rig_end();
 }
 

@@ -7,6 +7,7 @@
 #include "tunnel/tunnel.h"
 
 #include <sys/un.h>
+#include <time.h>
 
 #define WORLD_WAIT_MS  15000
 #define WORLD_PEER_MAX 1200
