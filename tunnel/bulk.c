@@ -3,6 +3,7 @@
 
 #include "base/crypto.h"
 #include "base/mem.h"
+#include "tunnel/attempt.h"
 
 #define BULK_MAGIC   0x62756c6bu
 #define BULK_OPEN_MS 30000
@@ -10,11 +11,11 @@
 struct bulk {
     uint32_t magic;
     struct link_config config;
-    struct op op, probe;
-    struct ssh *ssh;
-    struct ssh_policy policy;
+    struct attempt *attempt;
+    struct op probe;
     struct timer again;
     struct backoff backoff;
+    void (*notice)(void *arg, const char *text);
     void (*gone)(void *arg, struct ssh *ssh);
     bool wanted, up;
     bool told; /* that there is none */
@@ -22,11 +23,13 @@ struct bulk {
 
 static void bulk_open(void *arg);
 
+/* The control session said, asked and wrote down all there is; here that is nobody's business. */
 static void bulk_on_notice(void *arg, const char *text)
 {
     (void)arg;
-    (void)text; /* the control session said the same */
+    (void)text;
 }
+static const struct link_events bulk_link_events = {.notice = bulk_on_notice};
 
 struct bulk *bulk_new(const struct link_config *config, void (*gone)(void *arg, struct ssh *ssh))
 {
@@ -34,13 +37,10 @@ struct bulk *bulk_new(const struct link_config *config, void (*gone)(void *arg, 
 
     bulk->magic = BULK_MAGIC;
     bulk->config = *config;
+    bulk->config.accept_new = bulk->config.allow_child = false;
+    bulk->config.events = &bulk_link_events;
+    bulk->notice = config->events->notice;
     bulk->gone = gone;
-    bulk->policy = (struct ssh_policy){.accept_new = false,
-                                       .password = config->password,
-                                       .allow_child = false,
-                                       .secrets = config->secrets,
-                                       .arg = bulk,
-                                       .notice = bulk_on_notice};
     backoff_init(&bulk->backoff, BULK_FIRST_MS, BULK_CAP_MS);
     return bulk;
 }
@@ -48,12 +48,11 @@ struct bulk *bulk_new(const struct link_config *config, void (*gone)(void *arg, 
 static void bulk_close(struct bulk *bulk)
 {
     if (bulk->up)
-        bulk->gone(bulk->config.arg, bulk->ssh);
+        bulk->gone(bulk->config.arg, attempt_ssh(bulk->attempt));
     bulk->up = false;
-    op_drop(&bulk->op);
     op_drop(&bulk->probe);
     timer_stop(bulk->config.loop, &bulk->again);
-    bulk->ssh = bulk->config.ssh->close(bulk->ssh);
+    bulk->attempt = attempt_free(bulk->attempt);
 }
 
 struct bulk *bulk_free(struct bulk *bulk)
@@ -67,7 +66,7 @@ struct bulk *bulk_free(struct bulk *bulk)
 
 struct ssh *bulk_session(const struct bulk *bulk)
 {
-    return bulk->up ? bulk->ssh : NULL;
+    return bulk->up ? attempt_ssh(bulk->attempt) : NULL;
 }
 
 void bulk_start(struct bulk *bulk)
@@ -93,43 +92,47 @@ static void bulk_again(struct bulk *bulk)
                 bulk_open, bulk);
 }
 
-static void bulk_on_lost(void *arg, const struct fault *why)
+static void bulk_on_ready(void *arg, struct attempt *attempt)
 {
     struct bulk *bulk = arg;
 
+    (void)attempt;
+    CHECK(bulk, BULK_MAGIC);
+    bulk->up = true;
+}
+
+static void bulk_on_refused(void *arg, struct attempt *attempt, const struct fault *why)
+{
+    struct bulk *bulk = arg;
+    struct fault notice = *why;
+
+    (void)attempt;
+    CHECK(bulk, BULK_MAGIC);
+    if (!bulk->told) {
+        bulk->told = true;
+        fault_prefix(&notice, "no second session to that host, downloads share the first");
+        bulk->notice(bulk->config.arg, notice.text);
+    }
+    bulk_again(bulk);
+}
+
+static void bulk_on_lost(void *arg, struct attempt *attempt, const struct fault *why)
+{
+    struct bulk *bulk = arg;
+
+    (void)attempt;
     (void)why;
     CHECK(bulk, BULK_MAGIC);
     backoff_reset(&bulk->backoff);
     bulk_again(bulk);
 }
 
-static const struct ssh_events bulk_events = {.lost = bulk_on_lost};
-
-static void bulk_on_end(struct op *op, int result)
-{
-    struct bulk *bulk = CONTAINER(op, struct bulk, op);
-
-    CHECK(bulk, BULK_MAGIC);
-    if (result >= 0) {
-        bulk->up = true;
-        return;
-    }
-    if (!bulk->told) {
-        struct fault notice = op->fault;
-        bulk->told = true;
-        fault_prefix(&notice, "no second session to that host, downloads share the first");
-        bulk->config.events->notice(bulk->config.arg, notice.text);
-    }
-    bulk_again(bulk);
-}
+static const struct attempt_events bulk_events = {bulk_on_ready, bulk_on_refused, bulk_on_lost};
 
 static void bulk_open(void *arg)
 {
     struct bulk *bulk = arg;
-
-    op_init(&bulk->op, bulk->config.loop, bulk_on_end, BULK_OPEN_MS);
-    bulk->config.ssh->open(&bulk->op, bulk->config.target, bulk->config.options, &bulk->policy,
-                           &bulk_events, bulk, &bulk->ssh);
+    bulk->attempt = attempt_new(&bulk->config, BULK_OPEN_MS, &bulk_events, bulk);
 }
 
 static void bulk_on_probed(struct op *op, int result)
@@ -151,6 +154,6 @@ void bulk_nudge(struct bulk *bulk)
         timer_start(bulk->config.loop, &bulk->again, 0, 0, bulk_open, bulk);
     } else if (bulk->up && !op_running(&bulk->probe)) {
         op_init(&bulk->probe, bulk->config.loop, bulk_on_probed, LINK_PROBE_MS);
-        bulk->config.ssh->probe(bulk->ssh, &bulk->probe);
+        bulk->config.ssh->probe(attempt_ssh(bulk->attempt), &bulk->probe);
     }
 }

@@ -7,11 +7,12 @@
  *   failed: only a person can mend it; tried rarely and on a nudge
  *   closed: `once`, and it is over
  *
- * Owns the attempts and the control session. */
+ * Owns the attempts (attempt.h) and the control session, which is the one that got through. */
 #include "tunnel/link.h"
 
 #include "base/crypto.h"
 #include "base/mem.h"
+#include "tunnel/attempt.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,17 +28,6 @@ enum link_event {
     LINK_DUE,     /* the timer */
     LINK_NUDGE,
     LINK_EVENTS
-};
-
-/* One session on its way, then the session. */
-struct attempt {
-    struct link *link;
-    struct op op;
-    struct ssh *ssh;
-    struct ssh_policy policy;
-    int64_t began, moved; /* loop_now; moved: when it last got on */
-    enum ssh_step step;
-    bool asking; /* a person has a question of it */
 };
 
 struct link {
@@ -141,27 +131,21 @@ static void link_finish(struct link *link, enum tunnel_state state)
 
 /* ---- attempts ---- */
 
-static struct attempt *attempt_free(struct attempt *attempt)
-{
-    if (!attempt)
-        return NULL;
-    op_drop(&attempt->op);
-    attempt->link->config.ssh->close(attempt->ssh);
-    return mem_free(attempt);
-}
-
-static struct attempt *attempts_take(struct link *link, const struct attempt *attempt)
+static void attempts_take(struct link *link, const struct attempt *attempt)
 {
     for (size_t i = 0; i < link->attempt_count; i++) {
-        struct attempt *found = link->attempts[i];
-
-        if (found != attempt)
+        if (link->attempts[i] != attempt)
             continue;
         memmove(&link->attempts[i], &link->attempts[i + 1],
                 (--link->attempt_count - i) * sizeof link->attempts[0]);
-        return found;
+        return;
     }
-    return NULL;
+}
+
+static void attempts_drop_one(struct link *link, struct attempt *attempt)
+{
+    attempts_take(link, attempt);
+    attempt_free(attempt);
 }
 
 static void attempts_drop(struct link *link)
@@ -170,120 +154,64 @@ static void attempts_drop(struct link *link)
         attempt_free(link->attempts[--link->attempt_count]);
 }
 
-static void attempt_on_step(void *arg, enum ssh_step step, const char *detail)
+static void link_on_attempt_ready(void *arg, struct attempt *attempt)
 {
-    struct attempt *attempt = arg;
-
-    (void)detail;
-    attempt->step = step;
-    attempt->moved = loop_now(attempt->link->config.loop);
-}
-
-static void attempt_on_notice(void *arg, const char *text)
-{
-    const struct link_config *config = &((struct attempt *)arg)->link->config;
-    config->events->notice(config->arg, text);
-}
-
-static void attempt_on_ask(void *arg, struct ssh_question *question)
-{
-    struct attempt *attempt = arg;
-
-    attempt->asking = true;
-    attempt->link->config.events->ask(attempt->link->config.arg, question);
-}
-
-static void attempt_on_end(struct op *op, int result)
-{
-    struct attempt *attempt = CONTAINER(op, struct attempt, op);
-    struct link *link = attempt->link;
+    struct link *link = arg;
 
     CHECK(link, LINK_MAGIC);
     attempts_take(link, attempt);
-    if (result < 0) {
-        link->why = op->fault;
-        if (!link->why.code)
-            fault_set(&link->why, result, "%s", err_text(result));
-        attempt_free(attempt);
-        link_fire(link, LINK_REFUSED);
-    } else {
-        link->control = attempt;
-        link_fire(link, LINK_READY);
-    }
+    link->control = attempt;
+    link_fire(link, LINK_READY);
 }
 
-static void attempt_on_lost(void *arg, const struct fault *why)
+static void link_on_attempt_refused(void *arg, struct attempt *attempt, const struct fault *why)
 {
-    struct attempt *attempt = arg;
-    struct link *link = attempt->link;
+    struct link *link = arg;
 
     CHECK(link, LINK_MAGIC);
-    if (attempt != link->control)
-        return; /* another was faster; it is closed already */
+    link->why = *why;
+    attempts_drop_one(link, attempt);
+    link_fire(link, LINK_REFUSED);
+}
+
+static void link_on_attempt_lost(void *arg, struct attempt *attempt, const struct fault *why)
+{
+    struct link *link = arg;
+
+    CHECK(link, LINK_MAGIC);
+    require(attempt == link->control); /* the others are gone when one is ready */
     link->why = *why;
     link_fire(link, LINK_LOST);
 }
 
-static void attempt_on_arrived(void *arg, struct ssh_channel *channel,
-                               const struct ssh_arrival *arrival)
-{
-    const struct link_config *config = &((struct attempt *)arg)->link->config;
-    config->events->arrived(config->arg, channel, arrival);
-}
-
-static const struct ssh_events attempt_events = {attempt_on_lost, attempt_on_arrived};
+static const struct attempt_events link_attempt_events = {
+    link_on_attempt_ready, link_on_attempt_refused, link_on_attempt_lost};
 
 static void link_attempt(struct link *link)
 {
-    const struct link_config *config = &link->config;
-    struct attempt *attempt = NEW(struct attempt);
-
     if (link->attempt_count == LINK_ATTEMPTS_MAX)
-        attempt_free(attempts_take(link, link->attempts[1]));
-    attempt->link = link;
-    attempt->began = attempt->moved = loop_now(config->loop);
-    attempt->policy = (struct ssh_policy){
-        .accept_new = config->accept_new,
-        .password = config->password,
-        .allow_child = config->allow_child,
-        .secrets = config->secrets,
-        .arg = attempt,
-        .step = attempt_on_step,
-        .notice = attempt_on_notice,
-        .ask = config->events->ask ? attempt_on_ask : NULL,
-    };
-    link->attempts[link->attempt_count++] = attempt;
-    op_init(&attempt->op, config->loop, attempt_on_end, /* deadline: link_on_fresh */ 0);
-    config->ssh->open(&attempt->op, config->target, config->options, &attempt->policy,
-                      &attempt_events, attempt, &attempt->ssh);
+        attempts_drop_one(link, link->attempts[1]);
+    link->attempts[link->attempt_count++] =
+        attempt_new(&link->config, /* deadline: link_on_fresh */ 0, &link_attempt_events, link);
     link->next_attempt_at = 0;
     link_set_due(link, link_eager(link) ? LINK_FRESH_MS : LINK_FRESH_LATER_MS);
     link_enter(link, link->was_up ? TUNNEL_RECONNECTING : TUNNEL_CONNECTING);
 }
 
-/* An attempt that a fresh one would only disturb. */
-static bool attempt_gets_on(const struct attempt *attempt)
-{
-    int64_t still = loop_now(attempt->link->config.loop) - attempt->moved;
-
-    return attempt->asking || (attempt->step > SSH_STEP_CONNECT && still < LINK_STALLED_MS);
-}
-
 /* Connecting: too old attempts go, a fresh one comes unless one is getting on. */
 static void link_on_fresh(struct link *link)
 {
-    int64_t now = loop_now(link->config.loop);
     bool gets_on = link->control != NULL;
 
     for (size_t i = link->attempt_count; i-- > 0;) {
         struct attempt *attempt = link->attempts[i];
 
-        if (!attempt->asking && now - attempt->began >= LINK_ATTEMPT_MS) {
+        if (!attempt_is_asking(attempt) && attempt_age(attempt) >= LINK_ATTEMPT_MS) {
             fault_set(&link->why, -ERR_TIMEOUT,
                       "no session within %d s (it stopped at: %s); is the host up and reachable?",
-                      LINK_ATTEMPT_MS / 1000, ssh_step_name(attempt->step));
+                      LINK_ATTEMPT_MS / 1000, ssh_step_name(attempt_step(attempt)));
             link_blame(link);
-            attempt_free(attempts_take(link, attempt));
+            attempts_drop_one(link, attempt);
             if (link->config.once) {
                 link_finish(link, TUNNEL_CLOSED);
                 return;
@@ -328,7 +256,7 @@ static void link_on_ready(struct link *link)
     attempts_drop(link);
     timer_stop(link->config.loop, &link->due);
     link_enter(link, link->state);
-    link->config.events->found(link->config.arg, link->control->ssh);
+    link->config.events->found(link->config.arg, attempt_ssh(link->control));
 }
 
 static void link_on_way(struct link *link)
@@ -394,7 +322,7 @@ static void link_on_due_again(struct link *link)
     }
     link->next_attempt_at = 0;
     link_enter(link, link->was_up ? TUNNEL_RECONNECTING : TUNNEL_CONNECTING);
-    link->config.events->found(link->config.arg, link->control->ssh);
+    link->config.events->found(link->config.arg, attempt_ssh(link->control));
 }
 
 /* ---- nudge ---- */
@@ -418,7 +346,7 @@ static void link_on_nudge_probe(struct link *link)
     if (!link->control || op_running(&link->probe))
         return;
     op_init(&link->probe, link->config.loop, link_on_probed, LINK_PROBE_MS);
-    link->config.ssh->probe(link->control->ssh, &link->probe);
+    link->config.ssh->probe(attempt_ssh(link->control), &link->probe);
 }
 
 static void link_on_nudge_try(struct link *link)
@@ -503,7 +431,7 @@ void link_nudge(struct link *link)
 
 struct ssh *link_control(const struct link *link)
 {
-    return link->control ? link->control->ssh : NULL;
+    return link->control ? attempt_ssh(link->control) : NULL;
 }
 
 void link_facts(const struct link *link, struct link_facts *ret)
