@@ -120,10 +120,14 @@ struct tunnel_check_step {
     const char *detail; /* what was found */
     const char *remedy; /* NULL: nothing to do */
 };
-/* op ends 0 when a stream to the gateway could be opened and spoke HTTP; step is told in order. options as above,
- * without listeners. Runs on a tunnel thread of its own. */
+/* op ends 0 when a stream to the gateway could be opened and spoke HTTP; step is told in order, never from inside this
+ * call, its texts are borrowed. options as above, copied, without listeners; ask's questions are answered by
+ * tunnel_check_answer. Runs on the op's own loop (a key exchange takes some ms of it): for a command. */
 void tunnel_check(struct op *op, const struct tunnel_options *options,
                   void (*step)(void *arg, const struct tunnel_check_step *step), void *arg);
+
+/* Exactly once per question of a check, also after its end; answer NULL: none. */
+void tunnel_check_answer(struct tunnel_question *question, const char *answer);
 
 /* For doctor: libraries, versions, what they lack. */
 const char *tunnel_library(void);

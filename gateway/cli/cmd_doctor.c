@@ -5,6 +5,7 @@
 #include "gateway/gateway.h"
 #include "gateway/state_dir.h"
 #include "gateway/tls.h"
+#include "tunnel/tunnel.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -149,6 +150,32 @@ static void check_tailnet(struct check_up *up, const struct json *health)
     }
 }
 
+static bool is_in_path(const char *program)
+{
+    const char *path = getenv("PATH");
+    CLEAN(mem_free) char *folders = mem_string(path ? path : "");
+    char *rest = folders;
+
+    for (char *folder; (folder = strsep(&rest, ":")) != NULL;) {
+        CLEAN(mem_free) char *file = mem_format("%s/%s", *folder ? folder : ".", program);
+        if (access(file, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What tunnels are made with; after a colon what it lacks (security.md, "Terrapin etc. in libssh2"). */
+static void check_tunnel(struct check_up *up)
+{
+    const char *library = tunnel_library();
+
+    say(up, "tunnel", strchr(library, ':') ? NOTE : WELL, "%s", library);
+    if (!is_in_path("ssh"))
+        say(up, "ssh", NOTE,
+            "there is no ssh in PATH: tunnels then know only what their command line says, not "
+            "~/.ssh/config; install openssh-client");
+}
+
 static void check_health(struct check_up *up, struct client *client)
 {
     struct fault fault = {0};
@@ -195,6 +222,7 @@ int cmd_doctor(int argc, char **argv)
                   "Check this installation step by step and say what to do.");
     check_state(&up);
     check_config(&up);
+    check_tunnel(&up);
     check_gateway(&up);
     if (input.target.json)
         print_json(up.report);
