@@ -171,6 +171,7 @@ void ssh_host_done(struct ssh_host *host)
     mem_free(host->hostname);
     mem_free(host->user);
     mem_free(host->host_key_alias);
+    mem_free(host->revoked_host_keys);
     mem_free(host->identity_agent);
     mem_free(host->proxy_command);
     mem_free(host->proxy_jump);

@@ -42,6 +42,7 @@ struct ssh_host {
     char *known_hosts[SSH_FILES_MAX];
     size_t known_hosts_count; /* the user's first: new keys are added to known_hosts[0] */
     size_t user_known_hosts_count;
+    char *revoked_host_keys; /* RevokedHostKeys; NULL: none */
     bool hash_known_hosts;
     bool accept_new; /* StrictHostKeyChecking accept-new */
     bool

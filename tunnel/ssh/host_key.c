@@ -36,7 +36,9 @@ int ssh_host_key_prepare(struct ssh *ssh)
     fault_clear(&why);
     ssh->known = known_hosts_load((const char *const *)ssh->host.known_hosts,
                                   ssh->host.known_hosts_count, &why);
-    if (ssh->known == NULL)
+    if (ssh->known == NULL ||
+        (ssh->host.revoked_host_keys != NULL &&
+         known_hosts_revoke(ssh->known, ssh->host.revoked_host_keys, &why) < 0))
         return ssh_fail(ssh, -ERR_DENIED, "the host key of %s cannot be checked: %s",
                         ssh->host.hostname, why.text);
     types = known_hosts_types(ssh->known, name, port, HOST_KEY_TYPES);

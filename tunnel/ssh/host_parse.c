@@ -212,6 +212,11 @@ static bool on_proxy_jump(struct reading *in, const char *value)
     return set_text(&in->host->proxy_jump, value);
 }
 
+static bool on_revoked(struct reading *in, const char *value)
+{
+    return set_text(&in->host->revoked_host_keys, value);
+}
+
 static bool on_bind(struct reading *in, const char *value)
 {
     return set_text(&in->host->bind_address, value);
@@ -292,6 +297,7 @@ static const struct keyword {
     {"identityagent", on_agent},
     {"userknownhostsfile", on_user_known},
     {"globalknownhostsfile", on_global_known},
+    {"revokedhostkeys", on_revoked},
     {"hashknownhosts", on_hash},
     {"stricthostkeychecking", on_strict},
     {"proxycommand", on_proxy_command},
@@ -368,6 +374,11 @@ static void finish(struct reading *in)
     struct ssh_host *host = in->host;
 
     finish_known_hosts(in);
+    if (host->revoked_host_keys) {
+        CLEAN(mem_free) char *raw = host->revoked_host_keys;
+
+        host->revoked_host_keys = expand_path(raw, &in->account);
+    }
     finish_files(in, host->identity_files, &host->identity_count);
     finish_files(in, host->certificate_files, &host->certificate_count);
     finish_agent(in);

@@ -20,6 +20,7 @@
 struct known_file {
     char *path, *text;
     size_t length;
+    bool revoked; /* RevokedHostKeys: keys alone, none of which may be used */
 };
 struct known_hosts {
     struct known_file *files;
@@ -95,6 +96,32 @@ struct known_hosts *known_hosts_load(const char *const *files, size_t count,
     return TAKE(hosts);
 }
 
+#define KRL_MAGIC "SSHKRL\n" /* with its NUL */
+
+int known_hosts_revoke(struct known_hosts *hosts, const char *path, struct fault *reterr_fault)
+{
+    struct known_file *file;
+    int r;
+
+    hosts->files = mem_grow(hosts->files, hosts->count + 1, sizeof(*hosts->files));
+    file = &hosts->files[hosts->count];
+    *file = (struct known_file){.revoked = true};
+    hosts->count++;
+    r = file_load(path, file, reterr_fault);
+    if (r == 0 && access(path, F_OK) < 0)
+        return fault_set(reterr_fault, -ERR_NOT_FOUND,
+                         "RevokedHostKeys names %s, which is not there; as ssh, we then trust no "
+                         "host key",
+                         path);
+    if (r == 0 && file->length >= sizeof(KRL_MAGIC) &&
+        memcmp(file->text, KRL_MAGIC, sizeof(KRL_MAGIC)) == 0)
+        return fault_set(reterr_fault, -ERR_UNSUPPORTED,
+                         "RevokedHostKeys names %s, a binary revocation list, which only ssh "
+                         "reads; list the keys in a text file",
+                         path);
+    return r;
+}
+
 struct known_hosts *known_hosts_of_fd(int fd, const char *path, struct fault *reterr_fault)
 {
     CLEAN(known_hosts_free) struct known_hosts *hosts = NEW(struct known_hosts);
@@ -113,8 +140,8 @@ struct known_hosts *known_hosts_of_text(const char *text, size_t length)
 
     hosts->files = mem_array(1, sizeof(*hosts->files));
     hosts->count = 1;
-    hosts->files[0] =
-        (struct known_file){mem_string("known_hosts"), mem_slice(text, length), length};
+    hosts->files[0] = (struct known_file){
+        .path = mem_string("known_hosts"), .text = mem_slice(text, length), .length = length};
     return hosts;
 }
 
@@ -189,8 +216,10 @@ static void each_line(const struct known_file *file, const char *name, line_fn *
 
         if (stop == NULL)
             stop = end;
-        if (known_line_read(at, (size_t)(stop - at), &line) && known_line_names(&line, name) &&
-            line_key(&line, &key)) {
+        bool said = file->revoked ? known_line_revoked(at, (size_t)(stop - at), &line)
+                                  : known_line_read(at, (size_t)(stop - at), &line) &&
+                                        known_line_names(&line, name);
+        if (said && line_key(&line, &key)) {
             snprintf(where, sizeof(where), "%.480s:%zu", file->path, number);
             fn(arg, &line, &key, where);
         }

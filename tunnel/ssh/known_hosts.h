@@ -30,6 +30,10 @@ struct known_hosts *known_hosts_load(const char *const *files, size_t count,
 struct known_hosts *known_hosts_free(struct known_hosts *hosts);
 DEFINE_CLEAN(struct known_hosts *, known_hosts_free)
 
+/* RevokedHostKeys: the keys in this file are revoked for every host. Unlike a known_hosts file it must be there. Not
+ * every such file can be read (-ERR_UNSUPPORTED). On failure hosts must not be used. */
+int known_hosts_revoke(struct known_hosts *hosts, const char *path, struct fault *reterr_fault);
+
 /* name is HostKeyAlias or the host as connected to; port 0 or 22: none in the pattern. ret_where (NULL ok) gets
  * "file:line" of the line that decided. */
 enum host_key_verdict known_hosts_check(const struct known_hosts *hosts, const char *name, int port,

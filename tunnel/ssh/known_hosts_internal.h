@@ -13,6 +13,8 @@ struct known_line {
 };
 /* length without the LF. False: empty, a comment, or nothing that makes sense. */
 bool known_line_read(const char *text, size_t length, struct known_line *ret);
+/* A line of RevokedHostKeys: the key alone. */
+bool known_line_revoked(const char *text, size_t length, struct known_line *ret);
 /* name as known_hosts_name gives it. */
 bool known_line_names(const struct known_line *line, const char *name);
 /* "|1|salt|hash" of name, with a salt or a new one; out holds 64 bytes. */

@@ -62,6 +62,17 @@ bool known_line_read(const char *text, size_t length, struct known_line *ret)
            take_word(&at, end, &ret->base64, &ret->base64_length);
 }
 
+bool known_line_revoked(const char *text, size_t length, struct known_line *ret)
+{
+    const char *at = text, *end = text + strnlen(text, length);
+
+    while (end > at && end[-1] == '\r')
+        end--;
+    *ret = (struct known_line){.marker = KNOWN_REVOKED};
+    return take_word(&at, end, &ret->type, &ret->type_length) && *ret->type != '#' &&
+           take_word(&at, end, &ret->base64, &ret->base64_length);
+}
+
 /* ---- hashed names ---- */
 
 int known_name_hash(const char *name, const uint8_t salt[20], char out[64])

@@ -110,24 +110,25 @@ T(values)
     setenv("HOME", "/scratch", 1);
     setenv("SSH_AUTH_SOCK", "/run/agent", 1);
     setenv("CULVERT_TEST_AGENT", "/run/other", 1);
-    struct ssh_host host = parse("host box\nuser bob\nhostname box.example.com\nport 2200\n"
-                                 "addressfamily inet6\nbatchmode no\ncompression yes\n"
-                                 "hashknownhosts yes\nidentitiesonly yes\n"
-                                 "passwordauthentication yes\nstricthostkeychecking accept-new\n"
-                                 "tcpkeepalive no\nserveralivecountmax 2\nserveraliveinterval 15\n"
-                                 "bindaddress 10.0.0.1\nhostkeyalias one\n"
-                                 "identityagent $CULVERT_TEST_AGENT\n"
-                                 "identityfile ~/.ssh/%h_%r_%p_%n_%k%%\n"
-                                 "identityfile none\n"
-                                 "identityfile /keys/with a blank\n"
-                                 "identityfile ${CULVERT_TEST_UNSET}/x\n"
-                                 "identityfile ${HOME}/y\n"
-                                 "identityfile /z/%q\n"
-                                 "certificatefile %d/c\n"
-                                 "globalknownhostsfile /etc/g1 /etc/g 2\n"
-                                 "userknownhostsfile /u/one /u/a b/two ~/three\n"
-                                 "connecttimeout 7\nsomethingnew yes\nlonely\n"
-                                 "proxycommand nc -q \"x y\" %h %p %r %n %% %C\n");
+    struct ssh_host host =
+        parse("host box\nuser bob\nhostname box.example.com\nport 2200\n"
+              "addressfamily inet6\nbatchmode no\ncompression yes\n"
+              "hashknownhosts yes\nidentitiesonly yes\n"
+              "passwordauthentication yes\nstricthostkeychecking accept-new\n"
+              "tcpkeepalive no\nserveralivecountmax 2\nserveraliveinterval 15\n"
+              "bindaddress 10.0.0.1\nhostkeyalias one\n"
+              "identityagent $CULVERT_TEST_AGENT\n"
+              "identityfile ~/.ssh/%h_%r_%p_%n_%k%%\n"
+              "identityfile none\n"
+              "identityfile /keys/with a blank\n"
+              "identityfile ${CULVERT_TEST_UNSET}/x\n"
+              "identityfile ${HOME}/y\n"
+              "identityfile /z/%q\n"
+              "certificatefile %d/c\n"
+              "globalknownhostsfile /etc/g1 /etc/g 2\n"
+              "userknownhostsfile /u/one /u/a b/two ~/three\n"
+              "revokedhostkeys ~/revoked\nconnecttimeout 7\nsomethingnew yes\nlonely\n"
+              "proxycommand nc -q \"x y\" %h %p %r %n %% %C\n");
 
     t_str(host.alias, "box");
     t_str(host.hostname, "box.example.com");
@@ -141,6 +142,7 @@ T(values)
     t_eq(host.alive_interval_ms, 15000);
     t_eq(host.connect_timeout_ms, 7000);
     t_str(host.bind_address, "10.0.0.1");
+    t_str(host.revoked_host_keys, "/scratch/revoked");
     t_str(host.identity_agent, "/run/other");
     t_eq(host.identity_count, 3);
     t_str(host.identity_files[0], "/scratch/.ssh/box.example.com_bob_2200_box_one%");

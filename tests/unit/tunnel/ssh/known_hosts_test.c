@@ -324,6 +324,33 @@ T(unreadable_is_no_answer)
     chmod(closed, 0600);
 }
 
+/* RevokedHostKeys: keys alone, for every host; it must be there and be text. */
+T(revoked_keys)
+{
+    static const char known[] = "h ssh-ed25519 " ED "\ni ssh-ed25519 " ED2 "\n";
+    static const char revoked[] = "# lost\n  ssh-ed25519 " ED " the old one\r\n";
+    CLEAN(mem_free)
+    char *file = write_file("known", known, strlen(known)),
+         *keys = write_file("revoked", revoked, strlen(revoked)),
+         *list = write_file("list", "SSHKRL\n\0\0\0\0\1", 12);
+    const char *path = file;
+    CLEAN(known_hosts_free) struct known_hosts *hosts = known_hosts_load(&path, 1, NULL);
+    struct fault fault = {0};
+    struct key one, two;
+    char where[512];
+
+    key_of("ssh-ed25519", ED, &one);
+    key_of("ssh-ed25519", ED2, &two);
+    t_eq(known_hosts_revoke(hosts, keys, &fault), 0);
+    t_eq(known_hosts_check(hosts, "h", 22, &one.key, where), HOST_KEY_REVOKED);
+    t_has(where, "revoked:2");
+    t_eq(known_hosts_check(hosts, "nobody", 22, &one.key, where), HOST_KEY_REVOKED);
+    t_eq(known_hosts_check(hosts, "i", 22, &two.key, where), HOST_KEY_KNOWN);
+    t_eq(known_hosts_revoke(hosts, "/nowhere/revoked", &fault), -ERR_NOT_FOUND);
+    t_has(fault.text, "/nowhere/revoked");
+    t_eq(known_hosts_revoke(hosts, list, &fault), -ERR_UNSUPPORTED);
+}
+
 /* ---- types ---- */
 
 T(types)
