@@ -370,8 +370,9 @@ struct engine *engine_new(const struct engine_config *config)
         .events = config->ask ? &engine_link_events : &engine_link_events_alone,
         .arg = engine,
     };
-    /* Publishing needs no second session: there is nothing beside it. */
-    engine->bulk = options->no_gateway ? NULL : bulk_new(&link, engine_bulk_gone);
+    /* Publishing has nothing that runs beside it, a command's one connection neither. */
+    if (!options->no_gateway && !options->once)
+        engine->bulk = bulk_new(&link, engine_bulk_gone);
     engine->link = link_new(&link);
     return engine;
 }

@@ -57,10 +57,8 @@ static void stream_count(struct forward *forward, int streams, int held)
 {
     forward->count = (size_t)((int64_t)forward->count + streams);
     forward->held = (size_t)((int64_t)forward->held + held);
-    atomic_store_explicit(&forward->config.board->streams,
-                          (uint32_t)(forward->count - forward->held), memory_order_relaxed);
-    atomic_store_explicit(&forward->config.board->held, (uint32_t)forward->held,
-                          memory_order_relaxed);
+    board_add(forward->config.board->streams, (uint32_t)(streams - held));
+    board_add(forward->config.board->held, (uint32_t)held);
 }
 
 static void stream_on_head(void *arg, int events);

@@ -355,7 +355,7 @@ static void link_on_nudge_try(struct link *link)
     backoff_reset(&link->backoff);
     if (link->control)
         link_on_nudge_probe(link);
-    else
+    if (!link->control || link->state == TUNNEL_WAITING)
         link_set_due(link, 0);
 }
 

@@ -68,6 +68,7 @@ static void arrival_free(struct arrival *arrival)
     if (arrival->next)
         arrival->next->link = arrival->link;
     publish->arrival_count--;
+    board_add(publish->config.board->streams, (uint32_t)-1);
     mem_free(arrival);
 }
 
@@ -237,7 +238,8 @@ void publish_arrived(struct publish *publish, struct ssh_channel *channel,
     struct fault why;
 
     for (size_t i = 0; i < config->count && !p; i++)
-        if (publish->rows[i].bound == from->bound_port && from->bound_port != 0)
+        if (publish->rows[i].bound == from->bound_port && from->bound_port != 0 &&
+            strcmp(publish_host(&publish->rows[i]), from->bound_host) == 0)
             p = &publish->rows[i];
     if (!p) {
         ssh_channel_drop(channel);
@@ -263,7 +265,8 @@ void publish_arrived(struct publish *publish, struct ssh_channel *channel,
         arrival->next->link = &arrival->next;
     publish->arrivals = arrival;
     publish->arrival_count++;
-    board_add(config->board->streams_total, 1);
+    board_add(config->board->streams, 1u);
+    board_add(config->board->streams_total, 1u);
     arrival->pump = pump_new(config->loop, fd, config->board, &arrival_events, arrival);
     pump_take(arrival->pump, channel);
 }
