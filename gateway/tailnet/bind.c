@@ -207,6 +207,14 @@ static void bind_update(void *arg)
         timer_start(bind->gw->loop, &bind->retry, next, 0, bind_update, bind);
 }
 
+static void on_interfaces(void *arg)
+{
+    struct bind *bind = arg;
+
+    daemon_nudge(bind->daemon);
+    bind_update(bind);
+}
+
 /* ---- life ---- */
 
 struct bind *bind_new(struct gateway *gw, struct daemon *daemon)
@@ -216,7 +224,7 @@ struct bind *bind_new(struct gateway *gw, struct daemon *daemon)
     bind->gw = gw;
     bind->daemon = daemon;
     bind->state = BIND_WAITING;
-    bind->interfaces = interface_watch_new(gw->loop, bind_update, bind);
+    bind->interfaces = interface_watch_new(gw->loop, on_interfaces, bind);
     daemon_want(daemon);
     bind_update(bind);
     return bind;

@@ -66,7 +66,7 @@ struct daemon *daemon_new(struct loop *loop, void (*changed)(void *arg), void *a
     daemon->arg = arg;
     daemon->api = tailnet_new(loop, NULL);
     backoff_init(&daemon->backoff, RETRY_FIRST_MS, RETRY_CAP_MS);
-    snprintf(daemon->trouble, sizeof(daemon->trouble), "tailscaled has not been asked yet");
+    snprintf(daemon->trouble, sizeof(daemon->trouble), "waiting for tailscaled to answer");
     return daemon;
 }
 
@@ -74,11 +74,7 @@ struct daemon *daemon_free(struct daemon *daemon)
 {
     if (!daemon)
         return NULL;
-    op_drop(&daemon->bus);
-    op_drop(&daemon->asking);
-    timer_stop(daemon->loop, &daemon->retry);
-    timer_stop(daemon->loop, &daemon->refresh);
-    defer_stop(daemon->loop, &daemon->tell);
+    daemon_stop(daemon);
     while (daemon->waiting) {
         struct waiter *waiter = daemon->waiting;
         daemon->waiting = waiter->next;
@@ -239,12 +235,23 @@ void daemon_want(struct daemon *daemon)
     attempt(daemon);
 }
 
-/* ---- asked by others ---- */
-
-bool daemon_wanted(const struct daemon *daemon)
+void daemon_nudge(struct daemon *daemon)
 {
-    return daemon->wanted;
+    if (daemon->wanted && !op_running(&daemon->bus))
+        timer_start(daemon->loop, &daemon->retry, SETTLE_MS, 0, attempt, daemon);
 }
+
+void daemon_stop(struct daemon *daemon)
+{
+    op_drop(&daemon->bus);
+    op_drop(&daemon->asking);
+    timer_stop(daemon->loop, &daemon->retry);
+    timer_stop(daemon->loop, &daemon->refresh);
+    defer_stop(daemon->loop, &daemon->tell);
+    daemon->session[0] = '\0';
+}
+
+/* ---- asked by others ---- */
 
 struct tailnet *daemon_api(struct daemon *daemon)
 {

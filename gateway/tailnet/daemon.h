@@ -10,8 +10,10 @@ struct daemon;
 struct daemon *daemon_new(struct loop *loop, void (*changed)(void *arg), void *arg) MUSTCHECK;
 struct daemon *daemon_free(struct daemon *daemon);
 
-void daemon_want(struct daemon *daemon); /* from now on; again: nothing */
-bool daemon_wanted(const struct daemon *daemon);
+void daemon_want(struct daemon *daemon);  /* from now on; again: nothing */
+void daemon_nudge(struct daemon *daemon); /* something moved: if it is gone, look now */
+/* The bus is let go, and with it what tailscaled kept for its session; calls still work. */
+void daemon_stop(struct daemon *daemon);
 /* op (op_init'ed) ends 0 once the status is known, or negative with why it is not. Wants it. */
 void daemon_wait(struct daemon *daemon, struct op *op);
 

@@ -109,6 +109,7 @@ void tailscale_stop(struct gateway *gw)
 {
     if (gw->tailscale->serve)
         serve_stop(gw->tailscale->serve);
+    daemon_stop(gw->tailscale->daemon);
 }
 
 bool tailscale_busy(const struct gateway *gw)
