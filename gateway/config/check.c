@@ -157,6 +157,12 @@ static void check_names(const struct checker *c, const struct field *row, const 
 
     buf_init(&list, 4096);
     nearest_init(&nearest, text);
+    if ((row->flags & FIELD_NO_ADMIN) && strcmp(text, "operator.admin") == 0) {
+        check_say(c, c->issues, at,
+                  mem_string("an identity never gets operator.admin by itself; leave it out and "
+                             "approve the device (culvert devices approve)"));
+        return;
+    }
     for (const char *const *name = row->names; *name; name++) {
         if (strcmp(*name, text) == 0)
             return;

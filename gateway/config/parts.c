@@ -212,6 +212,21 @@ static const struct field hook_mappings[] = {
     F_END,
 };
 
+/* ---- tunnels ---- */
+static const struct field trust_rows[] = {
+    P_ENUM("role", ONE_OF("operator", "node", "both")),
+    P("scopes", STRS, FIELD_NO_ADMIN, .max = 64, .names = &scope_names[1] /* operator.admin is the first */),
+    F_END,
+};
+static const struct field trust_row[] = {P_OBJECT("", trust_rows)};
+static const struct field publish_rows[] = {
+    P_NAME("target"),
+    P_INT("remotePort", 0, 65535), P_STR("bindHost"),
+    P_ENUM("service", ONE_OF("gateway", "canvas")),
+    P_STR("identity"), P_BOOL("acceptNew"),
+    F_END,
+};
+
 #define PART(path_, reload_, help_, ...) {.path = path_, .field = __VA_ARGS__, .reload = RELOAD_##reload_, .help = help_}
 const struct part_row part_rows[] = {
     PART("gateway.trustedProxies",       HOT, "proxies (IP or CIDR) whose forwarded headers count", P_STRS("", 256)),
@@ -246,6 +261,12 @@ const struct part_row part_rows[] = {
     PART("session.sendPolicy",           HOT, "which sessions may send", P_OBJECT("", send_policy)),
     PART("messages.queue.byChannel",     HOT, "queue mode by channel", P_MAP("", queue_mode_row)),
     PART("messages.queue.debounceMsByChannel", HOT, "quiet moment by channel", P_MAP("", debounce_row)),
+    PART("tunnel.trust.unix",            HOT, "what unix users may do who come by a bridge of theirs, or from this host to gateway.socketDirectory", P_MAP("", trust_row)),
+    PART("tunnel.trust.keys",            HOT, "what SSH keys may do, by fingerprint (SHA256:...), at a bridge of our own user", P_MAP("", trust_row)),
+    PART("tunnel.trust.names",           HOT, "what the names of forced commands may do: culvert bridge --as NAME", P_MAP("", trust_row)),
+    PART("tunnel.trust.logins",          HOT, "what tailnet logins may do", P_MAP("", trust_row)),
+    PART("tunnel.trust.tags",            HOT, "what nodes with a tailnet tag may do", P_MAP("", trust_row)),
+    PART("tunnel.publish",               RESTART, "SSH hosts on which the gateway publishes itself", P_OBJECTS("", publish_rows, 8)),
     PART("channels.webchat",             NONE, "WebChat",  P_OBJECT("", webchat_rows)),
     PART("channels.telegram",            NONE, "Telegram", P_OBJECT("", telegram_rows)),
     PART("channels.discord",             NONE, "Discord",  P_OBJECT("", discord_rows)),

@@ -35,6 +35,7 @@ enum {
     FIELD_OR_STRING = 1 << 18, /* a string is allowed as well */
     FIELD_NUMBERS = 1 << 19,   /* STRS: numbers are allowed as well */
     FIELD_OR_BOOL = 1 << 20,   /* true and false are allowed as well */
+    FIELD_NO_ADMIN = 1 << 22,  /* STRS: operator.admin is not given this way */
     FIELD_ID = 1 << 21,        /* STR: an id in its normal form; MAP: its keys are such */
 };
 

@@ -214,6 +214,7 @@ static void fill_asker(struct conn_handshake *h)
         .device_family = client->device_family,
         .client_id = connect_client_id(&h->params),
         .client_mode = connect_client_mode(&h->params),
+        .identity = h->conn->identity,
         .role = h->role,
         .scopes = h->asked,
         .version = h->version,
@@ -351,9 +352,20 @@ static void fill_from(struct conn *conn, struct conn_handshake *h)
     h->asker.identity = conn->identity;
 }
 
+/* How it is approved without asking anybody; NULL: somebody is asked. */
+static const char *without_asking(struct conn *conn, struct conn_handshake *h)
+{
+    if (h->by_code)
+        return "code";
+    if (conn->local)
+        return config_bool(conn->gw->config, KNOB_pairing_auto_local) ? "silent" : NULL;
+    return h->trusted && pairing_trusts(conn->gw, &h->asker, &h->giver) ? PAIRING_VIA_TRUST : NULL;
+}
+
 static void settle(struct conn *conn)
 {
     struct conn_handshake *h = conn->handshake;
+    struct device_carry carry;
 
     fill_from(conn, h);
     if (!conn->local && h->unless_local) {
@@ -377,16 +389,15 @@ static void settle(struct conn *conn)
     }
 
     struct store_batch *batch = store_batch(conn->gw->store);
-    bool silent =
-        h->by_code || (conn->local && config_bool(conn->gw->config, KNOB_pairing_auto_local));
+    const char *via = without_asking(conn, h);
     /* While the process scan ran another connection of the device may have settled it. */
     h->need = pairing_need_of(conn->gw, &h->asker);
-    if (h->need != PAIRING_NONE && !silent) {
+    if (h->need != PAIRING_NONE && !via) {
         ask_operator(conn, batch);
         return;
     }
-    if (h->need != PAIRING_NONE && pairing_approve_at_once(conn->gw, batch, &h->asker, h->giver,
-                                                           h->by_code ? "code" : "silent") < 0) {
+    if (h->need != PAIRING_NONE &&
+        pairing_approve_at_once(conn->gw, batch, &h->asker, h->giver, via) < 0) {
         store_batch_free(batch);
         snprintf(h->reason, sizeof(h->reason),
                  "no room for another device: remove one (culvert devices remove)");
@@ -394,7 +405,8 @@ static void settle(struct conn *conn)
         return;
     }
     /* What the credential could not give is not asked for any more. */
-    h->asked &= scope_effective(device_find(conn->gw, h->key.id)->scopes, 4);
+    device_carries(conn->gw, device_find(conn->gw, h->key.id), conn->identity, &carry);
+    h->asked &= scope_effective(carry.scopes, 4);
     h->asker.scopes = h->asked;
     give_token(conn, batch);
 }
@@ -423,9 +435,11 @@ static uint32_t caps_of(const struct json *caps)
 static scope_set granted(struct conn *conn, const struct conn_handshake *h)
 {
     const struct device *device = h->has_device ? device_find(conn->gw, h->key.id) : NULL;
-    scope_set carried = h->has_device ? (device ? device->scopes : SCOPE_NONE) : h->giver;
+    struct device_carry carry = {.scopes = h->has_device ? SCOPE_NONE : h->giver};
 
-    return h->role == ROLE_OPERATOR ? h->asked & scope_effective(carried, 4) : SCOPE_NONE;
+    if (device)
+        device_carries(conn->gw, device, conn->identity, &carry);
+    return h->role == ROLE_OPERATOR ? h->asked & scope_effective(carry.scopes, 4) : SCOPE_NONE;
 }
 
 /* Removed, revoked, rotated or narrowed while the scan or the commit ran: no socket may slip through. */

@@ -101,6 +101,19 @@ static enum refusal_kind step_build(struct conn *conn, struct conn_handshake *h)
     return same ? REFUSAL_NONE : REFUSAL_UI_BUILD;
 }
 
+/* Who is trusted by its identity asks for no more than that gives. */
+static enum refusal_kind step_trust(struct conn *conn, struct conn_handshake *h)
+{
+    struct pairing_asker asker = {
+        .device_id = h->key.id, .role = h->role, .identity = conn->identity};
+    scope_set given;
+
+    h->trusted = h->has_device && conn->identity && pairing_trusts(conn->gw, &asker, &given);
+    if (h->trusted)
+        h->asked &= scope_effective(given, 4);
+    return REFUSAL_NONE;
+}
+
 /* What v4 names deviceToken, or whatever a client put in the token field. */
 const char *handshake_shown_token(const struct conn_handshake *h)
 {
@@ -210,6 +223,21 @@ static enum refusal_kind pick_tailscale(struct conn *conn, const struct conn_han
     return kind == REFUSAL_NONE ? shared : kind;
 }
 
+/* Nothing was presented, but its identity stands in for the secret; or its token is good and older than what
+ * trust gives by now. */
+static bool by_trust(struct conn_handshake *h, enum refusal_kind device)
+{
+    const struct connect_auth *auth = &h->params.auth;
+    bool said = is_set(auth->token) || is_set(auth->password) || is_set(auth->device_token) ||
+                is_set(auth->bootstrap_token);
+
+    if (!h->trusted || (said && device != REFUSAL_DEVICE_SCOPES))
+        return false;
+    h->auth_method = "trust";
+    h->giver = SCOPE_NONE; /* what trust gives is asked for again when it is given */
+    return true;
+}
+
 /* A locked-out address may not guess the shared secret; a proved device with its token still passes. */
 static enum refusal_kind step_auth(struct conn *conn, struct conn_handshake *h)
 {
@@ -237,6 +265,8 @@ static enum refusal_kind step_auth(struct conn *conn, struct conn_handshake *h)
         h->giver = auth_secret_scopes(&policy, &h->ingress);
         return REFUSAL_NONE;
     }
+    if (device != REFUSAL_NONE && policy.mode != AUTH_NONE && by_trust(h, device))
+        return REFUSAL_NONE;
     if (device != REFUSAL_NONE && by_tailscale(conn, h, shared))
         return REFUSAL_NONE;
     shared = pick_tailscale(conn, h, shared);
@@ -246,8 +276,8 @@ static enum refusal_kind step_auth(struct conn *conn, struct conn_handshake *h)
 }
 
 typedef enum refusal_kind handshake_step(struct conn *conn, struct conn_handshake *h);
-static handshake_step *const steps[] = {step_params, step_version, step_role, step_presence,
-                                        step_proof,  step_build,   step_auth};
+static handshake_step *const steps[] = {step_params, step_version, step_role,  step_presence,
+                                        step_proof,  step_build,   step_trust, step_auth};
 
 enum refusal_kind handshake_steps(struct conn *conn, struct conn_handshake *h)
 {

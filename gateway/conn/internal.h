@@ -43,6 +43,7 @@ struct conn_handshake {
     struct device_key key;
     const char *auth_method;
     bool by_device_token, by_code;
+    bool trusted; /* tunnel.trust speaks for it */
     enum refusal_kind
         unless_local; /* by the kernel's word alone: what is said if the scan does not bear it out */
     scope_set giver;  /* what the credential may hand out */

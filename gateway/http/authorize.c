@@ -27,6 +27,17 @@ static const char *bearer_of(const struct web_call *call)
     return *header && strlen(header) <= BEARER_MAX ? header : NULL;
 }
 
+/* The token of a device that tunnel.trust approved is worth what trust gives whoever shows it. */
+static void cut_to_trust(struct web_call *call, const struct device *device)
+{
+    const struct ws_peer *peer = call->request->peer;
+    const struct peer_identity *who = peer->transport == WS_TUNNEL ? peer->owner : NULL;
+    struct device_carry carry;
+
+    device_carries(call->gw, device, who, &carry);
+    call->scopes &= carry.roles & ROLE_OPERATOR ? scope_effective(carry.scopes, 4) : SCOPE_NONE;
+}
+
 static bool by_device_token(struct web_call *call, const char *bearer)
 {
     const struct device *device;
@@ -36,6 +47,7 @@ static bool by_device_token(struct web_call *call, const char *bearer)
     device = pairing_find_by_token(call->gw, ROLE_OPERATOR, bearer, &call->scopes);
     if (!device)
         return false;
+    cut_to_trust(call, device);
     snprintf(call->device_id, sizeof(call->device_id), "%s", device->id);
     call->auth_method = "device-token";
     return true;

@@ -19,6 +19,7 @@ struct peer_identity;
  * device, which had the old one, is not thrown out for ever. In memory only. */
 #define PAIRING_OLD_TOKEN_MS 600000
 #define PAIRING_LABEL_MAX    64
+#define PAIRING_VIA_TRUST    "trust"
 
 struct pairing *pairing_new(struct gateway *gw, struct fault *reterr_fault) MUSTCHECK; /* loads */
 struct pairing *pairing_free(struct pairing *pairing);
@@ -69,12 +70,25 @@ struct pairing_asker {
     scope_set scopes; /* asked for */
     int version;
 };
+/* What the device hands this peer: its record, cut to what tunnel.trust gives the peer now where trust approved it. */
+struct device_carry {
+    unsigned roles; /* enum role bits */
+    scope_set scopes;
+};
+void device_carries(const struct gateway *gw, const struct device *device,
+                    const struct peer_identity *identity, struct device_carry *ret);
+bool device_by_trust(const struct device *device);
+/* Does tunnel.trust stand in for the shared secret here, and pair without a question? Only a device that is new or
+ * that trust approved, in a role it gives; as far as *ret_scopes. */
+bool pairing_trusts(const struct gateway *gw, const struct pairing_asker *asker,
+                    scope_set *ret_scopes);
 /* What stands between the asker and a connection. */
 enum pairing_need pairing_need_of(const struct gateway *gw, const struct pairing_asker *asker);
 
 /* ---- changes: put into the caller's batch; it commits and answers afterwards ---- */
 
-/* Approve without asking anybody: the peer is local (via "silent") or showed a sign-in code (via "code").
+/* Approve without asking anybody: the peer is local (via "silent"), showed a sign-in code (via "code"), or tunnel.trust
+ * speaks for it (PAIRING_VIA_TRUST).
  * giver: what its credential may hand out; what it asks for beyond that is left out. -ERR_FULL: too many
  * devices. */
 int pairing_approve_at_once(struct gateway *gw, struct store_batch *batch,

@@ -20,12 +20,14 @@ static bool differs(const char *was, const char *is)
 enum pairing_need pairing_need_of(const struct gateway *gw, const struct pairing_asker *asker)
 {
     const struct device *device = device_find(gw, asker->device_id);
+    struct device_carry carry;
 
     if (!device || strcmp(device->public_key, asker->public_key) != 0)
         return PAIRING_NEW;
-    if (!(device->roles & (unsigned)asker->role))
+    device_carries(gw, device, asker->identity, &carry);
+    if (!(carry.roles & (unsigned)asker->role))
         return PAIRING_ROLE;
-    if (!scope_may_give(device->scopes, asker->scopes))
+    if (!scope_may_give(carry.scopes, asker->scopes))
         return PAIRING_SCOPES;
     /* v3 clients sign neither; there a change is taken over as news. */
     if (asker->version >= 4 && (differs(device->platform, asker->platform) ||

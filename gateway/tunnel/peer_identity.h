@@ -56,10 +56,13 @@ const char *peer_identity_address(const struct peer_identity *identity);
  * Never operator.admin (the configuration check refuses it, this function drops it). One function for every kind. */
 struct trust_grant {
     bool trusted;
-    scope_set scopes; /* as an operator */
-    bool node;        /* may pair as a node */
+    bool as_operator; /* may pair as an operator, with */
+    scope_set scopes;
+    bool node; /* may pair as a node */
     const char
         *by; /* the row that said so, for the log: static or borrowed from the configuration */
 };
+/* identity NULL: nothing. */
 void trust_judge(const struct gateway *gw, const struct peer_identity *identity,
                  struct trust_grant *ret);
+unsigned trust_roles(const struct trust_grant *grant); /* enum role bits */

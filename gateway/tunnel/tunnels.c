@@ -7,7 +7,10 @@
 #include "base/io/listen_socket.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/config/config.h"
+#include "gateway/conn/conn.h"
 #include "gateway/listen.h"
+#include "gateway/pairing/pairing.h"
 #include "gateway/tunnel/internal.h"
 
 #include <errno.h>
@@ -22,9 +25,37 @@
 #define COMPLAINTS_MAX   10 /* lines of the log in a minute */
 #define COMPLAINTS_MS    60000
 
+/* ---- the configuration changed ---- */
+
+/* Who holds more than tunnel.trust gives by now comes again, for less or for nothing. */
+static bool holds_too_much(struct gateway *gw, const struct conn *conn)
+{
+    const struct device *device = conn->device_id ? device_find(gw, conn->device_id) : NULL;
+    struct device_carry carry;
+
+    if (!device || conn->state != CONN_OPEN || !device_by_trust(device))
+        return false;
+    device_carries(gw, device, conn->identity, &carry);
+    return !(carry.roles & (unsigned)conn->role) ||
+           (conn->scopes & ~scope_effective(carry.scopes, 4)) != 0;
+}
+
+static void on_config(void *arg)
+{
+    struct gateway *gw = arg;
+
+    if (!config_changed(gw->config, "tunnel.trust"))
+        return;
+    conn_each (conn, gw)
+        if (holds_too_much(gw, conn))
+            conn_close(conn, 1012, "what tunnel.trust gives has changed, connect again");
+}
+
 struct tunnels *tunnels_new(struct gateway *gw)
 {
     struct tunnels *tunnels = NEW(struct tunnels);
+
+    config_watch(gw->config, on_config, gw);
 
     tunnels->gw = gw;
     tunnels->fd = -1;
@@ -326,6 +357,7 @@ struct tunnels *tunnels_free(struct tunnels *tunnels)
 {
     if (!tunnels)
         return NULL;
+    config_unwatch(tunnels->gw->config, on_config, tunnels->gw);
     tunnels_stop(tunnels->gw);
     while (tunnels->arrivals)
         arrival_free(tunnels->arrivals);

@@ -74,29 +74,20 @@ static inline __attribute__((unused)) struct sockaddr_storage visitor_address(co
     return s;
 }
 
-/* from: "pair" (on this host, may pair silently), "tunnel" (a pair that brings somebody from elsewhere), or
- * an address it comes from. */
-static inline __attribute__((unused)) struct visitor *visitor_new(struct rig *rig, const char *from)
+static inline __attribute__((unused)) struct visitor *visitor_open(
+    struct rig *rig, const struct ingress_facts *facts, struct peer_identity *identity)
 {
     static const struct ws_events events = {.message = visitor_on_message,
                                             .closed = visitor_on_closed};
     struct visitor *v = NEW(struct visitor);
     const struct ws_events *ours_events = NULL;
-    struct sockaddr_storage remote, local;
-    struct ingress_facts facts = {.transport = WS_PAIR, .own_uid = strcmp(from, "pair") == 0};
     struct ws *ours;
     void *arg = NULL;
 
-    if (strcmp(from, "pair") != 0 && strcmp(from, "tunnel") != 0) {
-        remote = visitor_address(from);
-        local = visitor_address(strncmp(from, "127.", 4) == 0 ? "127.0.0.1" : "192.0.2.1");
-        facts = (struct ingress_facts){
-            .transport = WS_TCP, .remote = &remote, .local = &local, .host = "gateway"};
-    }
     v->rig = rig;
     ws_pair(rig->gw->loop, CONN_OUTPUT_MAX, &ours, &v->ws);
     ws_set_events(v->ws, &events, v);
-    conns_open_as(rig->gw, ours, &facts, NULL, &ours_events, &arg);
+    conns_open_as(rig->gw, ours, facts, identity, &ours_events, &arg);
     ws_set_events(ours, ours_events, arg);
 
     CLEAN(json_free) struct json *challenge = kit_json(visitor_next(v));
@@ -104,6 +95,32 @@ static inline __attribute__((unused)) struct visitor *visitor_new(struct rig *ri
     snprintf(v->nonce, sizeof(v->nonce), "%s", json_string(json_get(payload, "nonce"), ""));
     v->ts = json_integer(json_get(payload, "ts"), 0);
     return v;
+}
+
+/* from: "pair" (on this host, may pair silently), "tunnel" (a pair that brings somebody from elsewhere), or
+ * an address it comes from. */
+static inline __attribute__((unused)) struct visitor *visitor_new(struct rig *rig, const char *from)
+{
+    struct sockaddr_storage remote, local;
+    struct ingress_facts facts = {.transport = WS_PAIR, .own_uid = strcmp(from, "pair") == 0};
+
+    if (strcmp(from, "pair") != 0 && strcmp(from, "tunnel") != 0) {
+        remote = visitor_address(from);
+        local = visitor_address(strncmp(from, "127.", 4) == 0 ? "127.0.0.1" : "192.0.2.1");
+        facts = (struct ingress_facts){
+            .transport = WS_TCP, .remote = &remote, .local = &local, .host = "gateway"};
+    }
+    return visitor_open(rig, &facts, NULL);
+}
+
+/* Through a tunnel, as the identity (borrowed) says; own_uid: the tunnel's socket is of our own user. */
+static inline __attribute__((unused)) struct visitor *visitor_through(
+    struct rig *rig, struct peer_identity *identity)
+{
+    struct ingress_facts facts = {
+        .transport = WS_TUNNEL, .own_uid = true, .identity = identity, .host = "localhost"};
+
+    return visitor_open(rig, &facts, identity);
 }
 
 static inline __attribute__((unused)) struct visitor *visitor_free(struct visitor *v)
