@@ -31,6 +31,7 @@
 #include "gateway/tailnet/tailscale.h"
 #include "gateway/tls.h"
 #include "gateway/tools/tool.h"
+#include "gateway/tunnel/publish.h"
 #include "gateway/tunnel/tunnels.h"
 
 #include <string.h>
@@ -142,6 +143,7 @@ static int start_all(struct gateway *gw, const struct gateway_options *options,
             (r = listen_open(gw, reterr_fault)) < 0)
             return r;
         state_dir_announce(gw->lock, gw->port);
+        gw->publishes = publishes_new(gw);
         tailscale_start(gw);
     }
     events_start(gw);
@@ -233,6 +235,7 @@ struct gateway *gateway_free(struct gateway *gw)
         return NULL;
 
     timer_stop(gw->loop, &gw->drain);
+    gw->publishes = publishes_free(gw->publishes);
     gw->tunnels = tunnels_free(gw->tunnels);
     gw->tailscale = tailscale_free(gw->tailscale);
     listen_close(gw);

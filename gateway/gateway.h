@@ -22,6 +22,7 @@ struct gateway {
     struct calls *calls;         /* gateway/method/call.h */
     struct conns *conns;         /* gateway/conn/conn.h */
     struct tunnels *tunnels;     /* gateway/tunnel/tunnels.h: tunnel.sock, tickets */
+    struct publishes *publishes; /* gateway/tunnel/publish.h */
     struct limits *limits;       /* gateway/conn/limit.h: failed auth, control-plane writes */
     struct pairing *pairing;     /* gateway/pairing/pairing.h: devices, tokens, requests */
     struct acp *acp;             /* gateway/agent/acp.h: programs of acp agents */

@@ -14,7 +14,8 @@ static const struct column pending_columns[] = {
 static const struct column paired_columns[] = {
     {"DEVICE", "deviceId", NULL},       {"NAME", "displayName", NULL},
     {"PLATFORM", "platform", NULL},     {"ROLES", "roles", print_list},
-    {"SCOPES", "scopes", print_scopes}, {"SEEN", "lastSeenAtMs", print_since},
+    {"SCOPES", "scopes", print_scopes}, {"BY", "approvedVia", NULL},
+    {"FROM", "remoteIp", NULL},         {"SEEN", "lastSeenAtMs", print_since},
 };
 
 static int print_devices(const struct json *payload)

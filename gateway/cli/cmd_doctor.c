@@ -193,6 +193,20 @@ static void check_health(struct check_up *up, struct client *client)
     check_tailnet(up, health);
 }
 
+static void check_published(struct check_up *up, struct client *client)
+{
+    struct fault ignored = {0};
+    CLEAN(json_free) struct json *status = client_call(client, "status", NULL, false, &ignored);
+
+    json_each (row, json_get(status, "published")) {
+        bool is_up = strcmp(json_string(json_get(row, "state"), ""), "up") == 0;
+        say(up, "published", is_up ? WELL : BAD, "on %s: %s%s%s",
+            json_string(json_get(row, "target"), "?"), json_string(json_get(row, "state"), "?"),
+            is_up ? " as " : "; ",
+            json_string(json_get(row, is_up ? "address" : "lastError"), "not tried yet"));
+    }
+}
+
 static void check_gateway(struct check_up *up)
 {
     CLEAN(client_close) struct client *client = NULL;
@@ -211,6 +225,7 @@ static void check_gateway(struct check_up *up)
         say(up, "version", NOTE, "this command is %s; restart the gateway after an upgrade",
             CULVERT_VERSION);
     check_health(up, client);
+    check_published(up, client);
 }
 
 int cmd_doctor(int argc, char **argv)

@@ -44,6 +44,11 @@ static void print_tailnet(const struct json *tailscale)
         printf("tailscale %s: %s\n", mode, json_string(json_path(tailscale, "serve.detail"), ""));
 }
 
+static const struct column published_columns[] = {
+    {"PUBLISHED ON", "target", NULL}, {"STATE", "state", NULL},          {"AS", "address", NULL},
+    {"SINCE", "since", print_since},  {"LAST ERROR", "lastError", NULL},
+};
+
 static void print_status(const struct json *hello, const struct json *status,
                          const struct json *presence)
 {
@@ -59,6 +64,10 @@ static void print_status(const struct json *hello, const struct json *status,
            json_integer(json_path(status, "sessions.count"), 0) == 1 ? "" : "s");
     print_table(json_path(status, "sessions.recent"), session_columns, COUNT(session_columns),
                 "No sessions yet. Begin one: culvert agent -m hello");
+    if (json_get(status, "published")) {
+        putchar('\n');
+        print_table(json_get(status, "published"), published_columns, COUNT(published_columns), "");
+    }
     putchar('\n');
     print_table(presence, presence_columns, COUNT(presence_columns), "Nobody is connected.");
 }

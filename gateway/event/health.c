@@ -8,6 +8,7 @@
 #include "gateway/method/call.h"
 #include "gateway/session/session.h"
 #include "gateway/tailnet/tailscale.h"
+#include "gateway/tunnel/publish.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -66,6 +67,15 @@ static void write_store(struct gateway *gw, struct json_writer *w)
     jw_kstr(w, "state", store_states[store_state(gw->store)]);
     jw_kstr(w, "detail", store_state_text(gw->store));
     jw_object_end(w);
+}
+
+/* Likewise: where tunnel.publish has not brought the gateway, and why. */
+static void write_published(struct gateway *gw, struct json_writer *w)
+{
+    if (publishes_well(gw))
+        return;
+    jw_key(w, "published");
+    publishes_write(gw, w);
 }
 
 static int64_t cpu_used_ms(void)
@@ -127,6 +137,7 @@ static void write_summary(struct gateway *gw, struct json_writer *w)
     jw_array_end(w);
     write_sessions(gw, NULL, w);
     write_store(gw, w);
+    write_published(gw, w);
     tailscale_write(gw, w); /* also only where it was asked for */
     write_loop(gw->health, w);
     jw_kint(w, "durationMs", loop_wall(gw->loop) - began);

@@ -8,6 +8,7 @@
 #include "gateway/session/row.h"
 #include "gateway/tailnet/tailscale.h"
 #include "gateway/tls.h"
+#include "gateway/tunnel/publish.h"
 
 #define STATUS_RECENT 10
 
@@ -48,6 +49,7 @@ static const struct field health_reply[] = {
     R_OBJECT("sessions", REQUIRED, health_sessions),
     R_ANY("eventLoop", OPTIONAL),
     R_ANY("store", OPTIONAL),
+    R_ANY("published", OPTIONAL),
     R_ANY("tailscale", OPTIONAL),
     F_END,
 };
@@ -64,10 +66,15 @@ static const struct field status_tls[] = {
     R_STR("subject", REQUIRED), R_INT("notAfter", REQUIRED), R_STR("path", REQUIRED), F_END,
 };
 static const struct field status_reply[] = {
-    R_ANY("heartbeat", REQUIRED),           R_STRS("channelSummary", REQUIRED),
-    R_STRS("queuedSystemEvents", REQUIRED), R_ANY("sessions", REQUIRED),
-    R_STR("runtimeVersion", REQUIRED),      R_OBJECT("tls", OPTIONAL, status_tls),
-    R_ANY("tailscale", OPTIONAL),           F_END,
+    R_ANY("heartbeat", REQUIRED),
+    R_STRS("channelSummary", REQUIRED),
+    R_STRS("queuedSystemEvents", REQUIRED),
+    R_ANY("sessions", REQUIRED),
+    R_STR("runtimeVersion", REQUIRED),
+    R_OBJECT("tls", OPTIONAL, status_tls),
+    R_ANY("published", OPTIONAL),
+    R_ANY("tailscale", OPTIONAL),
+    F_END,
 };
 
 static void write_heartbeats(struct gateway *gw, struct json_writer *w)
@@ -145,6 +152,10 @@ static int status_run(struct call *call, const void *params)
     system_queue_write(gw, w);
     write_sessions(gw, w);
     write_tls(gw, w);
+    if (publishes_count(gw)) {
+        jw_key(w, "published");
+        publishes_write(gw, w);
+    }
     tailscale_write(gw, w);
     jw_object_end(w);
     return call_send(call);
