@@ -132,7 +132,7 @@ T(ssh_takes_what_we_write)
 
     if (!rig)
         return;
-    CLEAN(mem_free) char *key = key_of(rig, "host_ed25519.pub", &ours);
+    mem_free(key_of(rig, "host_ed25519.pub", &ours));
     for (int hashed = 0; hashed < 2; hashed++) {
         sshd_rig_write(rig, "known_hosts", "# no newline at the end");
         t_ok(ssh_status(rig, "127.0.0.1") != 0);

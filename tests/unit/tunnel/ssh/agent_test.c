@@ -123,9 +123,9 @@ T(lists_and_signs)
     t_eq(asked(&fake, got, sizeof(got)), 5);
     t_ok(memcmp(got, "\0\0\0\1\x0b", 5) == 0);
     answer(&fake, ONE_KEY, 3); /* in pieces */
-    answer(&fake, ONE_KEY + 3, 7);
+    answer(&fake, &ONE_KEY[3], 7);
     t_eq(listing.ends, 0);
-    answer(&fake, ONE_KEY + 10, sizeof(ONE_KEY) - 11);
+    answer(&fake, &ONE_KEY[10], sizeof(ONE_KEY) - 11);
     t_eq(listing.ends, 1);
     t_eq(listing.result, 0);
     t_eq(keys.count, 1);
