@@ -2,11 +2,11 @@
  * a time. protocol.md section 2, from the other side. */
 #include "gateway/cli/client.h"
 
-#include "base/crypto.h"
 #include "base/mem.h"
 #include "gateway/cli/device_store.h"
+#include "gateway/cli/hello.h"
+#include "gateway/cli/road.h"
 #include "gateway/conn/conn.h"
-#include "gateway/conn/device_proof.h"
 #include "gateway/gateway.h"
 #include "gateway/identity.h"
 
@@ -15,19 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLIENT_MAGIC    0x636c6965u
-#define CONNECT_MS      15000
-#define CLIENT_ID       "cli"
-#define CLIENT_MODE     "cli"
-#define CLIENT_PLATFORM "linux"
-
-static const char *const asked_scopes[] = {"operator.admin", "operator.read", "operator.write",
-                                           "operator.approvals", "operator.pairing"};
+#define CLIENT_MAGIC 0x636c6965u
+#define CONNECT_MS   15000
 
 struct client {
     uint32_t magic;
     struct target *target; /* borrowed */
     struct loop *loop;
+    struct road *road; /* NULL: straight there */
     struct ws *ws;
     struct op opening;
     struct identity *identity;
@@ -80,6 +75,12 @@ static void take_error(struct client *client, const struct frame *frame)
         fault_set(&client->fault, client->result,
                   "%s. At the gateway's host, run: culvert devices approve %s — then try again",
                   message, request_id);
+    else if (strcmp(json_string(json_get(details, "code"), ""), "AUTH_TOKEN_MISSING") == 0 &&
+             !client->target->local)
+        fault_set(&client->fault, client->result,
+                  "%s. This device is not known there yet: give the gateway's token once, with "
+                  "--token-file FILE; it lies in <state>/identity/token at the gateway's host",
+                  message);
     else
         fault_set(&client->fault, client->result, "%s", message);
 }
@@ -191,6 +192,7 @@ static int turn_until(struct client *client, const bool *done, int64_t wait_ms,
     if (client->interrupted)
         return fault_set(reterr_fault, -ERR_INTERRUPTED, "interrupted");
     if (client->closed) {
+        road_why(client->road, &client->fault); /* a lost tunnel is the better reason */
         if (reterr_fault)
             *reterr_fault = client->fault;
         return client->fault.code;
@@ -273,85 +275,6 @@ const struct json *client_hello(const struct client *client)
 
 /* ---- connect ---- */
 
-struct credentials {
-    const char *token, *password;
-    char *device_token; /* owned */
-};
-
-static void write_client(struct json_writer *w)
-{
-    jw_kobject(w, "client");
-    jw_kstr(w, "id", CLIENT_ID);
-    jw_kstr(w, "displayName", "culvert");
-    jw_kstr(w, "version", CULVERT_VERSION);
-    jw_kstr(w, "platform", CLIENT_PLATFORM);
-    jw_kstr(w, "mode", CLIENT_MODE);
-    jw_object_end(w);
-}
-
-/* signature NULL: the params as they are signed, without the device. */
-static char *connect_text(const struct client *client, const struct credentials *credentials,
-                          const char *signature)
-{
-    struct buf b;
-    struct json_writer w;
-
-    buf_init(&b, CONN_PREAUTH_MAX);
-    jw_init(&w, &b);
-    jw_object(&w);
-    jw_kint(&w, "minProtocol", 4);
-    jw_kint(&w, "maxProtocol", 4);
-    write_client(&w);
-    jw_kstr(&w, "role", "operator");
-    jw_karray(&w, "scopes");
-    for (size_t i = 0; i < COUNT(asked_scopes); i++)
-        jw_str(&w, asked_scopes[i]);
-    jw_array_end(&w);
-    jw_karray(&w, "caps");
-    jw_str(&w, "tool-events");
-    jw_array_end(&w);
-    jw_kobject(&w, "auth");
-    jw_kstr(&w, "token", credentials->token);
-    jw_kstr(&w, "password", credentials->password);
-    jw_kstr(&w, "deviceToken", credentials->token ? NULL : credentials->device_token);
-    jw_object_end(&w);
-    if (signature) {
-        jw_kobject(&w, "device");
-        jw_kstr(&w, "id", client->identity->device_id);
-        jw_kstr(&w, "publicKey", client->identity->public_key);
-        jw_kstr(&w, "signature", signature);
-        jw_kint(&w, "signedAt", client->challenge_ts);
-        jw_kstr(&w, "nonce", client->challenge_nonce);
-        jw_object_end(&w);
-    }
-    jw_object_end(&w);
-    char *text = buf_take(&b);
-    buf_done(&b);
-    return text;
-}
-
-/* Signs what is sent: the params are decoded as the gateway will decode them. protocol.md 2.9. */
-static int sign_connect(const struct client *client, const char *unsigned_params, char *signature)
-{
-    CLEAN(json_free) struct json *tree = json_parse(unsigned_params, strlen(unsigned_params), NULL);
-    struct connect_params params;
-    struct buf payload;
-    uint8_t raw[ED25519_SIGNATURE_BYTES];
-
-    if (connect_params_decode(tree, &params, NULL) < 0)
-        return -ERR_BUG;
-    params.device.id = client->identity->device_id;
-    params.device.nonce = client->challenge_nonce;
-    params.device.signed_at = client->challenge_ts;
-    buf_init(&payload, CONN_PREAUTH_MAX);
-    device_payload(&params, 3, &payload);
-    ed25519_sign(&client->identity->key, payload.data, payload.length, raw);
-    crypto_wipe(payload.data, payload.length);
-    buf_done(&payload);
-    crypto_base64url(raw, sizeof(raw), signature);
-    return 0;
-}
-
 static char *wipe(char *secret)
 {
     return mem_wipe_free(secret, secret ? strlen(secret) : 0);
@@ -360,16 +283,13 @@ static char *wipe(char *secret)
 static int say_hello(struct client *client, const struct credentials *credentials,
                      struct fault *reterr_fault)
 {
-    char signature[96];
-    char *bare = connect_text(client, credentials, NULL);
-    int r = bare ? sign_connect(client, bare, signature) : -ERR_TOO_LARGE;
-    char *params = r == 0 ? connect_text(client, credentials, signature) : NULL;
+    char *params =
+        hello_params(client->identity, client->challenge_nonce, client->challenge_ts, credentials);
 
     if (params)
         client->hello = call_with_fault(client, "connect", params, false, reterr_fault);
     else
         fault_set(reterr_fault, -ERR_TOO_LARGE, "the token or password is too long to send");
-    wipe(bare);
     wipe(params);
     return client->hello ? 0 : reterr_fault->code;
 }
@@ -396,6 +316,7 @@ static int await_challenge(struct client *client, struct fault *reterr_fault)
 
 static int open_socket(struct client *client, struct fault *reterr_fault)
 {
+    client->opened = client->closed = false;
     op_init(&client->opening, client->loop, on_opened, CONNECT_MS);
     ws_connect(&client->opening, &client->target->ws, &client_events, client, &client->ws);
     while (!client->opened)
@@ -429,6 +350,7 @@ static int handshake(struct client *client, struct fault *reterr_fault)
     struct credentials credentials;
     int r;
 
+    client->challenge_ts = 0;
     if ((r = open_socket(client, reterr_fault)) < 0 ||
         (r = await_challenge(client, reterr_fault)) < 0)
         return r;
@@ -445,7 +367,31 @@ static int handshake(struct client *client, struct fault *reterr_fault)
     return 0;
 }
 
-static int open_once(struct target *target, struct client **ret, struct fault *reterr_fault)
+/* The close is waited for: its callbacks are over then. */
+static void close_socket(struct client *client)
+{
+    op_drop(&client->opening);
+    if (client->ws && !client->closed)
+        ws_close(client->ws, 1000, "");
+    while (client->opened && client->ws && !client->closed)
+        loop_turn(client->loop, true);
+}
+
+/* A stored device token that no longer holds (revoked, another gateway) is forgotten and the handshake is
+ * tried once more without it, by the same road. */
+static int try_handshake(struct client *client, struct fault *reterr_fault)
+{
+    bool had_token = device_store_has(client->target);
+    int r = handshake(client, reterr_fault);
+
+    if (r != -ERR_AUTH || !had_token || device_store_has(client->target))
+        return r;
+    close_socket(client);
+    client->fault = (struct fault){0};
+    return handshake(client, reterr_fault);
+}
+
+int client_open(struct target *target, struct client **ret, struct fault *reterr_fault)
 {
     CLEAN(client_close) struct client *client = NEW(struct client);
     int r;
@@ -454,33 +400,22 @@ static int open_once(struct target *target, struct client **ret, struct fault *r
     client->target = target;
     client->loop = loop_new(LOOP_REAL);
     if ((r = device_store_identity(target, &client->identity, reterr_fault)) < 0 ||
-        (r = handshake(client, reterr_fault)) < 0)
+        (target->road != TARGET_DIRECT && (r = road_open(target, client->loop, &client->interrupted,
+                                                         &client->road, reterr_fault)) < 0) ||
+        (r = try_handshake(client, reterr_fault)) < 0)
         return r;
+    if (client->road)
+        road_seal(client->road);
     *ret = TAKE(client);
     return 0;
-}
-
-/* A stored device token that no longer holds (revoked, another gateway) is forgotten and the connect is
- * tried once more without it. */
-int client_open(struct target *target, struct client **ret, struct fault *reterr_fault)
-{
-    bool had_token = device_store_has(target);
-    int r = open_once(target, ret, reterr_fault);
-
-    if (r == -ERR_AUTH && had_token && !device_store_has(target))
-        r = open_once(target, ret, reterr_fault);
-    return r;
 }
 
 struct client *client_close(struct client *client)
 {
     if (!client)
         return NULL;
-    op_drop(&client->opening);
-    if (client->ws && !client->closed)
-        ws_close(client->ws, 1000, "");
-    while (client->opened && client->ws && !client->closed)
-        loop_turn(client->loop, true);
+    close_socket(client);
+    client->road = road_close(client->road);
     identity_free(client->identity);
     json_free(client->hello);
     json_free(client->payload);

@@ -2,6 +2,7 @@
  * each tab, so what is offered comes from the tables of commands, methods and options. */
 #include "gateway/cli/cli.h"
 #include "gateway/cli/target.h"
+#include "gateway/cli/tunnel_input.h"
 #include "gateway/method/method.h"
 
 #include "base/mem.h"
@@ -59,9 +60,13 @@ static void offer_methods(const char *begun)
     methods_free(methods);
 }
 
-static void offer_options(const char *begun)
+/* What most commands take; some have options of their own. */
+static void offer_options(const char *command, const char *begun)
 {
-    for (const struct argp_option *o = target_argp.options; o->name; o++) {
+    const struct argp_option *options =
+        strcmp(command, "tunnel") == 0 ? cmd_tunnel_options : target_argp.options;
+
+    for (const struct argp_option *o = options; o->name; o++) {
         CLEAN(mem_free) char *option = mem_format("--%s", o->name);
         offer(option, strlen(option), begun);
     }
@@ -78,7 +83,7 @@ static int complete(int count, char **words)
         return CLI_OK;
     }
     if (begun[0] == '-') {
-        offer_options(begun);
+        offer_options(words[0], begun);
         return CLI_OK;
     }
     if (count != 2)

@@ -73,19 +73,12 @@ static void tokens_write(const struct target *target, const struct json *tokens)
 }
 
 /* One entry per place: a token of one gateway is never shown to another. */
-static char *target_key(const struct target *target)
-{
-    if (target->unix_path)
-        return mem_format("unix:%s", target->unix_path);
-    return mem_format("%s://%s:%d", target->ws.tls ? "wss" : "ws", target->host, target->ws.port);
-}
 
 char *device_store_get(const struct target *target)
 {
     CLEAN(json_free) struct json *tokens = tokens_read(target);
-    CLEAN(mem_free) char *key = target_key(target);
 
-    return mem_string(json_string(json_get(tokens, key), NULL));
+    return mem_string(json_string(json_get(tokens, target->place), NULL));
 }
 
 bool device_store_has(const struct target *target)
@@ -97,20 +90,18 @@ bool device_store_has(const struct target *target)
 void device_store_put(const struct target *target, const char *token)
 {
     CLEAN(json_free) struct json *tokens = tokens_read(target);
-    CLEAN(mem_free) char *key = target_key(target);
 
-    if (!token || strcmp(json_string(json_get(tokens, key), ""), token) == 0)
+    if (!token || strcmp(json_string(json_get(tokens, target->place), ""), token) == 0)
         return;
-    json_put(tokens, key, json_new_string(token));
+    json_put(tokens, target->place, json_new_string(token));
     tokens_write(target, tokens);
 }
 
 void device_store_forget(const struct target *target)
 {
     CLEAN(json_free) struct json *tokens = tokens_read(target);
-    CLEAN(mem_free) char *key = target_key(target);
 
-    json_remove(tokens, key);
+    json_remove(tokens, target->place);
     tokens_write(target, tokens);
 }
 

@@ -24,17 +24,23 @@ enum {
     OPTION_TOKEN_FILE,
     OPTION_PASSWORD,
     OPTION_PIN,
+    OPTION_ACCEPT_NEW,
     OPTION_JSON,
     OPTION_TIMEOUT
 };
 
 static const struct argp_option options[] = {
-    {"url", OPTION_URL, "URL", 0, "unix:PATH, ws://HOST[:PORT], wss://HOST[:PORT]", 0},
+    {"url", OPTION_URL, "URL", 0,
+     "unix:PATH, ws://HOST[:PORT], wss://HOST[:PORT], ssh://[USER@]HOST[:PORT] or ssh://ALIAS, "
+     "ts://NAME[:PORT]",
+     0},
     {"token", OPTION_TOKEN, "TOKEN", 0, "shared token of the gateway", 0},
     {"token-file", OPTION_TOKEN_FILE, "FILE", 0, "file that holds the token", 0},
     {"password", OPTION_PASSWORD, "PASSWORD", 0, "shared password of the gateway", 0},
     {"pin", OPTION_PIN, "SHA256", 0,
      "with wss: the certificate's fingerprint; then only it decides", 0},
+    {"accept-new", OPTION_ACCEPT_NEW, NULL, 0,
+     "with ssh: trust the key of a host seen for the first time, and remember it", 0},
     {"json", OPTION_JSON, NULL, 0, "print exactly the reply's payload", 0},
     {"timeout", OPTION_TIMEOUT, "SECONDS", 0, "how long to wait for an answer", 0},
     {0},
@@ -76,6 +82,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPTION_TOKEN: take_secret(&target->token, arg); return 0;
     case OPTION_PASSWORD: take_secret(&target->password, arg); return 0;
     case OPTION_PIN: target->pin = mem_string(arg); return 0;
+    case OPTION_ACCEPT_NEW: target->accept_new = true; return 0;
     case OPTION_JSON: target->json = true; return 0;
     case OPTION_TOKEN_FILE:
         if ((reason = read_secret(arg, &target->token)) != 0)
@@ -119,6 +126,7 @@ static int use_socket(struct target *target, char *folder)
     target->state_dir = folder;
     target->unix_path = mem_format("%s/gateway.sock", folder);
     target->ws.unix_path = target->unix_path;
+    target->place = mem_format("unix:%s", target->unix_path);
     target->local = true;
     return 0;
 }
@@ -153,8 +161,9 @@ static int find_local(struct target *target, struct fault *reterr_fault)
 static int bad_url(const struct target *target, const char *why, struct fault *reterr_fault)
 {
     return fault_set(reterr_fault, -ERR_INVALID,
-                     "%s in --url %s; use unix:PATH, ws://HOST[:PORT] or wss://HOST[:PORT]", why,
-                     target->url);
+                     "%s in --url %s; use unix:PATH, ws://HOST[:PORT], wss://HOST[:PORT], "
+                     "ssh://[USER@]HOST[:PORT] or ts://NAME[:PORT]",
+                     why, target->url);
 }
 
 /* host, [v6], host:port, each with an optional /path. */
@@ -190,6 +199,8 @@ static int parse_authority(struct target *target, const char *rest, struct fault
     target->path = *end ? mem_string(end) : mem_string("/");
     target->ws.host = target->host;
     target->ws.path = target->path;
+    target->place =
+        mem_format("%s://%s:%d", target->ws.tls ? "wss" : "ws", target->host, target->ws.port);
     return 0;
 }
 
@@ -199,6 +210,7 @@ static int parse_unix(struct target *target, const char *rest, struct fault *ret
         return bad_url(target, "the path must begin with /", reterr_fault);
     target->unix_path = mem_string(rest);
     target->ws.unix_path = target->unix_path;
+    target->place = mem_format("unix:%s", target->unix_path);
     target->local = true;
     return 0;
 }
@@ -215,10 +227,41 @@ static int parse_wss(struct target *target, const char *rest, struct fault *rete
     return parse_authority(target, rest, reterr_fault);
 }
 
+/* The tunnel makes what it can of it; a path would lead nowhere. */
+static int parse_ssh(struct target *target, const char *rest, struct fault *reterr_fault)
+{
+    size_t length = strcspn(rest, "/?#");
+
+    if (length == 0 || rest[length + strspn(rest + length, "/")])
+        return bad_url(target, length ? "a path, query or fragment" : "no host", reterr_fault);
+    target->road = TARGET_SSH;
+    target->place = mem_format("ssh://%.*s", (int)length, rest);
+    return 0;
+}
+
+/* The port is the gateway's own; with a pin it speaks TLS. */
+static int parse_ts(struct target *target, const char *rest, struct fault *reterr_fault)
+{
+    int r;
+
+    target->ws.tls = target->pin != NULL;
+    target->ws.pin = target->pin;
+    if ((r = parse_authority(target, rest, reterr_fault)) < 0)
+        return r;
+    mem_free(target->place);
+    target->place = mem_format("ts://%s:%d", target->host, target->ws.port);
+    target->road = TARGET_TAILNET;
+    return 0;
+}
+
 static const struct {
     const char *prefix;
     int (*parse)(struct target *target, const char *rest, struct fault *reterr_fault);
-} schemes[] = {{"unix:", parse_unix}, {"ws://", parse_ws}, {"wss://", parse_wss}};
+} schemes[] = {{"unix:", parse_unix},
+               {"ws://", parse_ws},
+               {"wss://", parse_wss},
+               {"ssh://", parse_ssh},
+               {"ts://", parse_ts}};
 
 static int parse_url(struct target *target, struct fault *reterr_fault)
 {
@@ -248,8 +291,9 @@ int target_resolve(struct target *target, struct fault *reterr_fault)
     target->state_dir = state_dir_path(NULL, reterr_fault);
     if (!target->state_dir)
         return reterr_fault->code;
-    if (target->pin && (!target->url || strncmp(target->url, "wss://", 6) != 0))
-        return fault_set(reterr_fault, -ERR_INVALID, "--pin goes with --url wss://…");
+    if (target->pin && (!target->url || (strncmp(target->url, "wss://", 6) != 0 &&
+                                         strncmp(target->url, "ts://", 5) != 0)))
+        return fault_set(reterr_fault, -ERR_INVALID, "--pin goes with --url wss://… or ts://…");
     if (target->pin && !tls_fingerprint_parse(target->pin, fingerprint))
         return fault_set(reterr_fault, -ERR_INVALID,
                          "--pin takes the SHA-256 fingerprint of the certificate, 64 hex digits as "
@@ -268,6 +312,7 @@ void target_done(struct target *target)
     mem_free(target->url);
     mem_free(target->pin);
     mem_free(target->state_dir);
+    mem_free(target->place);
     mem_free(target->host);
     mem_free(target->path);
     mem_free(target->unix_path);

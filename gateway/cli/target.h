@@ -6,19 +6,25 @@
 
 #include <argp.h>
 
+/* What lies between us and the gateway: gateway/cli/road.h. */
+enum target_road { TARGET_DIRECT, TARGET_SSH, TARGET_TAILNET };
+
 struct target {
     /* From the options; all owned. */
     char *url, *token, *password, *pin;
-    bool json; /* print exactly the reply's payload */
+    bool json;       /* print exactly the reply's payload */
+    bool accept_new; /* ssh://: a host seen for the first time is trusted */
     int64_t timeout_ms;
     /* Settled by target_resolve. */
     char *state_dir; /* where our identity lives; of the local gateway when there is one */
     struct ws_target ws;
+    enum target_road road;
+    char *place; /* the gateway as it was named, in one spelling: tokens are kept under it */
     char *host, *path, *unix_path;
     bool local; /* by gateway.sock */
 };
 
-/* Child parser for a command's argp: --url --token --token-file --password --pin --json --timeout. Its input is a
+/* Child parser for a command's argp: --url --token --token-file --password --pin --accept-new --json --timeout. Its input is a
  * struct target. Secrets are copied and wiped from argv at once. */
 extern const struct argp target_argp;
 #define TARGET_CHILDREN                                                                            \

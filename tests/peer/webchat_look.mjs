@@ -95,7 +95,7 @@ async function signInPages(scenario, site) {
     const person = await site.browser.person("look-insecure");
     await person.context.addInitScript(() => Object.defineProperty(globalThis, "isSecureContext", { value: false }));
     const page = await person.open(site.url);
-    await page.getByText("ssh -N -L").waitFor();
+    await page.getByText("culvert tunnel up").waitFor();
     await person.shot(page, "insecure");
     scenario.ok((await page.locator("body").innerText()).includes("ssh -N -L"), "without a secure context the page says how to get one");
     scenario.ok((await inaccessible(page)).length === 0, "… in a way everyone can read", await inaccessible(page));

@@ -86,12 +86,15 @@ export class SignIn {
     }
 }
 
+const TUNNEL_PORT = 18789; // where `culvert tunnel up` listens
+
 const CANNOT = {
     insecure: () => [
         h("h1", null, "This address is not secure"),
         h("p", null, "Over plain http a browser gives a page no keys, and without one nobody could tell this browser from another. Reach the gateway in one of these ways:"),
         h("ol", { class: "ways" },
-            h("li", null, h("strong", null, "With ssh"), " from this computer, then open ", h("code", null, `http://127.0.0.1:${port}/`), commandLine(`ssh -N -L ${port}:127.0.0.1:${port} ${location.hostname}`)),
+            h("li", null, h("strong", null, "Through a tunnel"), " from this computer, then open ", h("code", null, `http://127.0.0.1:${TUNNEL_PORT}/`), commandLine(`culvert tunnel up ${location.hostname}`)),
+            h("li", null, h("strong", null, "With ssh"), ", then open ", h("code", null, `http://127.0.0.1:${port}/`), commandLine(`ssh -N -L ${port}:127.0.0.1:${port} ${location.hostname}`)),
             h("li", null, h("strong", null, "With https"), ": give the gateway a certificate, or put a proxy that has one before it.")),
     ],
     old: () => [
