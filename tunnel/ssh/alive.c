@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #ifdef __linux__
 #include <linux/tcp.h> /* netinet/tcp.h's tcp_info is older */
 #endif
@@ -63,10 +64,23 @@ void ssh_alive_ping(struct ssh *ssh)
     ssh_channel_library_open(ssh->ping);
 }
 
+/* The loop's clock counts milliseconds, a near server answers in less. */
+static int64_t alive_clock_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void ssh_alive_ping_sent(struct ssh *ssh)
+{
+    ssh->ping_sent_us = alive_clock_us();
+}
+
 void ssh_alive_ping_answered(struct ssh *ssh)
 {
-    if (ssh->ping != NULL && ssh->ping->asked_at > 0)
-        ssh->rtt_ms = (double)(loop_now(ssh->loop) - ssh->ping->asked_at);
+    ssh->rtt_ms = (double)(alive_clock_us() - ssh->ping_sent_us) / 1000;
     ssh->ping = NULL;
 }
 

@@ -169,15 +169,13 @@ static const char *auth_get_password(struct ssh_auth *auth)
     known = ssh_secrets_get(ssh->policy->secrets, name);
     if (known != NULL)
         return known;
-    if (auth->answered)
-        return auth->answer;
-    if (auth->question == NULL) {
+    if (auth->question == NULL && !auth->answered) {
         (void)snprintf(prompt, sizeof prompt, "Password of %.100s at %.120s: ", ssh->host.user,
                        ssh->host.hostname);
         if (!auth_ask(auth, SSH_ASK_PASSWORD, prompt, /* echo= */ false))
             auth->answered = true;
     }
-    return NULL;
+    return auth->answered ? auth->answer : NULL;
 }
 
 static bool auth_password(struct ssh_auth *auth)

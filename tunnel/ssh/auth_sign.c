@@ -121,19 +121,18 @@ static bool file_passphrase(struct ssh_auth *auth, const struct auth_key *key)
     char prompt[257];
     const char *known = ssh_secrets_get(auth->ssh->policy->secrets, key->file->path);
 
-    if (known == NULL && auth->answered)
-        known = auth->answer;
-    if (known != NULL) {
-        auth->passphrase = auth_wipe(auth->passphrase);
-        auth->passphrase = mem_string(known);
-        return true;
-    }
-    if (auth->question == NULL && !auth->answered) {
+    if (known == NULL && auth->question == NULL && !auth->answered) {
         (void)snprintf(prompt, sizeof prompt, "Passphrase of the key %.220s: ", key->file->path);
         if (!auth_ask(auth, SSH_ASK_PASSPHRASE, prompt, /* echo= */ false))
             auth->answered = true;
     }
-    return false;
+    if (known == NULL && auth->answered) /* perhaps inside the question */
+        known = auth->answer;
+    if (known == NULL)
+        return false;
+    auth->passphrase = auth_wipe(auth->passphrase);
+    auth->passphrase = mem_string(known);
+    return true;
 }
 
 /* The server was asked and would take the key, or we did not come that far: it could not be opened. */

@@ -151,6 +151,8 @@ static bool open_advance(struct ssh_channel *channel)
         channel_write_message(channel);
         channel->state = CHANNEL_OPENING;
         channel->asked_at = loop_now(ssh->loop);
+        if (channel->ping)
+            ssh_alive_ping_sent(ssh);
     }
     channel->lib = libssh2_channel_open_ex(ssh->lib, type, (unsigned)strlen(type), channel->window,
                                            SSH_PACKET_SIZE, channel->message.data,

@@ -194,6 +194,8 @@ void ssh_after_turn(struct ssh *ssh)
 
     if (ssh->lent)
         ssh->after = after;
+    else if (ssh->doomed && !ssh->closed && ssh_transport_lingers(ssh))
+        ;
     else if (ssh->doomed && !ssh->closed)
         ssh_finish(ssh);
     else if (after != NULL && !ssh->closed)

@@ -97,10 +97,15 @@ static void connect_on_late(void *arg)
     struct ssh *ssh = arg;
     char where[300];
 
+    if (ssh->phase == SSH_HANDSHAKING && ssh->bytes_in > 0 && ssh->deadline.every == 0) {
+        timer_start(ssh->loop, &ssh->deadline, SSH_HANDSHAKE_MS - SSH_SILENT_MS, SSH_HANDSHAKE_MS,
+                    connect_on_late, ssh);
+        return;
+    }
     if (ssh->phase == SSH_HANDSHAKING && ssh->bytes_in == 0)
         ssh_fail(ssh, -ERR_TIMEOUT,
                  "%s took the connection and said nothing for %d s: is an SSH server there?",
-                 ssh_where(ssh, where), SSH_HANDSHAKE_MS / 1000);
+                 ssh_where(ssh, where), SSH_SILENT_MS / 1000);
     else if (ssh->phase == SSH_HANDSHAKING)
         ssh_fail(ssh, -ERR_TIMEOUT, "%s did not finish the key exchange in %d s",
                  ssh_where(ssh, where), SSH_HANDSHAKE_MS / 1000);
@@ -121,7 +126,7 @@ void ssh_connect_on_descriptor(struct ssh *ssh, int fd, const char *address)
     (void)libssh2_session_flag(ssh->lib, LIBSSH2_FLAG_COMPRESS, ssh->host.compression);
     if (ssh_host_key_prepare(ssh) < 0)
         return;
-    timer_start(ssh->loop, &ssh->deadline, SSH_HANDSHAKE_MS, 0, connect_on_late, ssh);
+    timer_start(ssh->loop, &ssh->deadline, SSH_SILENT_MS, 0, connect_on_late, ssh);
 }
 
 static void connect_describe(struct ssh *ssh)

@@ -24,6 +24,7 @@
 #define SSH_WINDOWS_MAX   (128u << 20) /* of all channels together; then new ones get less */
 #define SSH_WINDOW_MIN    (128u << 10)
 #define SSH_MEMORY_MAX    (256u << 20) /* what libssh2 may hold for one session */
+#define SSH_SILENT_MS     8000         /* a server that says nothing at all */
 #define SSH_HANDSHAKE_MS  20000
 #define SSH_AUTH_MS       150000 /* a person may be asked; sshd's LoginGraceTime is 120 s */
 #define SSH_CONNECT_MS    15000  /* without ConnectTimeout */
@@ -35,6 +36,7 @@ struct ssh_jump;
 struct ssh_auth;
 struct ssh_child;
 struct ssh_listener;
+struct lib_block;
 struct ssh;
 
 /* What carries a session once it is ready: libssh2, or a child ssh. */
@@ -142,7 +144,8 @@ struct ssh {
     bool may_read, socket_empty, socket_ended, muted;
     size_t turn_read;
     struct ssh_output out;
-    size_t memory; /* libssh2's */
+    struct lib_block *blocks; /* libssh2's memory */
+    size_t memory;
     uint64_t bytes_in, bytes_out;
     int64_t heard_at;
     char goodbye[200]; /* what the server said when it hung up */
@@ -163,6 +166,7 @@ struct ssh {
 
     struct ssh_channel *ping; /* under way */
     struct timer alive, unread;
+    int64_t ping_sent_us;
     int64_t ping_at; /* when it was sent; 0: none */
     double rtt_ms;
     struct op *probe;
@@ -233,6 +237,7 @@ void ssh_listen_library(struct ssh *ssh, struct ssh_listener *listen);
 void ssh_alive_start(struct ssh *ssh);
 void ssh_alive_stop(struct ssh *ssh);
 void ssh_alive_heard(struct ssh *ssh); /* bytes came */
+void ssh_alive_ping_sent(struct ssh *ssh);
 void ssh_alive_ping_answered(struct ssh *ssh);
 void ssh_alive_ping(struct ssh *ssh);
 
@@ -255,6 +260,7 @@ void ssh_secrets_forget(struct ssh_secrets *secrets, const char *name);
 /* ---- transport.c, jump.c ---- */
 void ssh_transport_start(struct ssh *ssh);
 void ssh_transport_stop(struct ssh *ssh);
+bool ssh_transport_lingers(struct ssh *ssh); /* its last words are still to come */
 /* Ends by one of these. */
 void ssh_connect_on_descriptor(struct ssh *ssh, int fd, const char *address);
 void ssh_jump_start(struct ssh *ssh);

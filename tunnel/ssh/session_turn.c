@@ -20,10 +20,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* ---- memory, counted, so that a server cannot make libssh2 hold what it likes ---- */
+/* ---- memory: counted, so that a server cannot make libssh2 hold what it likes, and listed, because libssh2 1.10
+ * forgets some of it (at each key exchange, and in handshakes that fail): what is left goes with the session ---- */
 
 struct lib_block {
-    _Alignas(16) size_t size;
+    struct lib_block *next, *before;
+    size_t size;
     _Alignas(16) char data[];
 };
 
@@ -32,17 +34,39 @@ static struct lib_block *block_of(void *p)
     return CONTAINER(p, struct lib_block, data);
 }
 
+static void block_unlink(struct ssh *ssh, struct lib_block *block)
+{
+    if (block->before != NULL)
+        block->before->next = block->next;
+    else
+        ssh->blocks = block->next;
+    if (block->next != NULL)
+        block->next->before = block->before;
+    ssh->memory -= block->size;
+}
+
+static void block_link(struct ssh *ssh, struct lib_block *block, size_t size)
+{
+    block->size = size;
+    block->before = NULL;
+    block->next = ssh->blocks;
+    if (ssh->blocks != NULL)
+        ssh->blocks->before = block;
+    ssh->blocks = block;
+    ssh->memory += size;
+}
+
 static void *lib_realloc(void *p, size_t size, void **abstract)
 {
     struct ssh *ssh = *abstract;
     struct lib_block *block = p != NULL ? block_of(p) : NULL;
-    size_t before = block != NULL ? block->size : 0;
 
     if (size > SSH_MEMORY_MAX)
         return NULL;
+    if (block != NULL)
+        block_unlink(ssh, block);
     block = mem_grow(block, sizeof(struct lib_block) + size, 1);
-    block->size = size;
-    ssh->memory += size - before;
+    block_link(ssh, block, size);
     return block->data;
 }
 
@@ -51,7 +75,7 @@ void *ssh_lib_alloc(size_t size, void **abstract)
     return lib_realloc(NULL, size, abstract);
 }
 
-/* Keys and passphrases pass through here: small blocks are wiped. */
+/* Keys and passphrases pass through here before the session is ready: then it is wiped. */
 void ssh_lib_free(void *p, void **abstract)
 {
     struct ssh *ssh = *abstract;
@@ -60,11 +84,11 @@ void ssh_lib_free(void *p, void **abstract)
     if (p == NULL)
         return;
     block = block_of(p);
-    ssh->memory -= block->size;
-    if (ssh->phase < SSH_READY)
-        mem_wipe_free(block, sizeof(struct lib_block) + block->size);
-    else
+    block_unlink(ssh, block);
+    if (ssh->phase == SSH_READY)
         mem_free(block);
+    else
+        mem_wipe_free(block, sizeof(struct lib_block) + block->size);
 }
 
 /* ---- the socket ---- */
@@ -216,9 +240,9 @@ static void turn_wait(struct ssh *ssh)
 
     if (ssh->watch == NULL)
         return;
-    if (timer_running(&ssh->unread) || ssh->lent)
+    if (timer_running(&ssh->unread) || ssh->lent || ssh->doomed)
         events = 0;
-    if (output_waiting(ssh) > 0)
+    if (output_waiting(ssh) > 0 && !ssh->doomed)
         events |= POLLOUT;
     if (events != ssh->watched)
         watch_change(ssh->watch, events);
@@ -366,6 +390,11 @@ void ssh_turn_stop(struct ssh *ssh, bool goodbye)
         ssh->muted = true;
         for (int i = 0; i < 1000 && libssh2_session_free(ssh->lib) == LIBSSH2_ERROR_EAGAIN; i++)
             ;
+        while (ssh->blocks != NULL) {
+            void *abstract = ssh;
+
+            ssh_lib_free(ssh->blocks->data, &abstract);
+        }
         ssh->lib = NULL;
         ssh->opening = NULL;
         for (size_t i = 0; i < ssh->channel_count; i++)

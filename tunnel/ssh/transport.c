@@ -19,6 +19,7 @@
 
 #define TRANSPORT_ADDRESSES_MAX 16
 #define TRANSPORT_NEXT_MS       250
+#define TRANSPORT_LINGER_MS     1000
 #define TRANSPORT_USER_TIMEOUT                                                                     \
     15000 /* ms; the verdict of alive.c comes sooner, this is for the kernel's queue */
 
@@ -298,15 +299,38 @@ static void transport_on_proxy_noise(void *arg, const char *text, size_t length)
 static void transport_on_proxy_ended(void *arg, int status, int signal, int result)
 {
     struct ssh_transport *t = arg;
+    bool silent = t->last.code == 0;
 
     (void)result;
     t->child = NULL;
-    if (t->last.code == 0 && signal != 0)
+    if (silent && signal != 0)
         fault_set(&t->last, -ERR_CONNECT, "it was ended by signal %d", signal);
-    else if (t->last.code == 0)
+    else if (silent)
         fault_set(&t->last, -ERR_CONNECT, "it ended with status %d", status);
     fault_prefix(&t->last, "ProxyCommand");
+    if (t->ssh->doomed && !silent) /* by the end of its output: these words tell more */
+        t->ssh->doom = t->last;
     ssh_fail_with(t->ssh, &t->last);
+}
+
+/* The end of a ProxyCommand's output comes before its last words and its status: these are waited for. */
+static void transport_on_linger(void *arg)
+{
+    struct ssh_transport *t = arg;
+
+    child_drop(TAKE(t->child), /* grace_ms= */ 0);
+    ssh_turn_soon(t->ssh);
+}
+
+bool ssh_transport_lingers(struct ssh *ssh)
+{
+    struct ssh_transport *t = ssh->transport;
+
+    if (t == NULL || t->child == NULL || !ssh->socket_ended)
+        return false;
+    if (!timer_running(&t->deadline))
+        timer_start(ssh->loop, &t->deadline, TRANSPORT_LINGER_MS, 0, transport_on_linger, t);
+    return true;
 }
 
 static void transport_proxy(struct ssh_transport *t)
