@@ -173,8 +173,7 @@ void ssh_channel_close(struct ssh_channel *channel)
 
 /* ---- reading, over libssh2 ---- */
 
-/* Gives the owner bytes; what it does not take is kept. false: no more for now. */
-static bool channel_give(struct ssh_channel *channel, const char *data, size_t length)
+bool ssh_channel_give(struct ssh_channel *channel, const char *data, size_t length)
 {
     size_t taken = length;
 
@@ -191,7 +190,7 @@ static bool channel_give(struct ssh_channel *channel, const char *data, size_t l
     return false;
 }
 
-static bool channel_give_rest(struct ssh_channel *channel)
+bool ssh_channel_give_rest(struct ssh_channel *channel)
 {
     size_t length = channel->rest_length - channel->rest_at;
     size_t taken;
@@ -260,7 +259,7 @@ static void channel_read(struct ssh_channel *channel)
 {
     struct ssh *ssh = channel->ssh;
 
-    if (!channel_give_rest(channel))
+    if (!ssh_channel_give_rest(channel))
         return;
     if (channel->kind == SSH_EXEC && !channel->was_arrival)
         channel_read_noise(channel);
@@ -271,7 +270,7 @@ static void channel_read(struct ssh_channel *channel)
             channel_read_over(channel, n);
             return;
         }
-        if (!channel_give(channel, ssh->read_buffer, (size_t)n))
+        if (!ssh_channel_give(channel, ssh->read_buffer, (size_t)n))
             return;
     }
     ssh_turn_soon(ssh);
@@ -392,6 +391,7 @@ static void channel_free(struct ssh_channel *channel)
         channel->ssh->ping = NULL;
     channel->ssh->windows -= channel->window_taken;
     defer_stop(channel->ssh->loop, &channel->later);
+    timer_stop(channel->ssh->loop, &channel->prove);
     buf_done(&channel->message);
     mem_free(channel->text);
     mem_free(channel->host);

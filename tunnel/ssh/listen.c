@@ -150,17 +150,66 @@ static bool listen_advance(struct ssh *ssh)
     return true;
 }
 
+/* ---- for a carrier that is not libssh2 ---- */
+
+void ssh_listen_wanted(const struct ssh_listener *listener, char **ret_host, int *ret_port)
+{
+    *ret_host = mem_string(listener->host);
+    *ret_port = listener->port;
+}
+
+void ssh_listen_answered(struct ssh *ssh, struct ssh_listener *listener, int port, const char *why)
+{
+    struct op *op = TAKE(listener->op);
+
+    if (port > 0) {
+        listener->port = port;
+        if (op != NULL)
+            *listener->ret_port = port;
+        if (op != NULL)
+            op_end(op, 0);
+        return;
+    }
+    listener_unlink(ssh, listener);
+    if (op != NULL) {
+        fault_set(&op->fault, -ERR_DENIED, "%s does not listen on %s port %d for us: %s",
+                  ssh->host.hostname, listener->host, listener->port, why);
+        op_end(op, -ERR_DENIED);
+    }
+    listener_free(listener);
+}
+
 /* ---- arrivals ---- */
 
-static void listen_arrived(struct ssh *ssh, struct ssh_listener *listener, LIBSSH2_CHANNEL *lib)
+static struct ssh_channel *arrival_new(struct ssh *ssh)
 {
     struct ssh_channel *channel = ssh_channel_new(ssh, NULL, NULL);
-    struct ssh_arrival arrival = {
-        .bound_host = listener->host, .bound_port = listener->port, .origin_host = ""};
 
     channel->kind = SSH_TCP;
     channel->arrival = channel->was_arrival = true;
     channel->state = CHANNEL_OPEN;
+    return channel;
+}
+
+void ssh_listen_arrived_fd(struct ssh *ssh, const char *host, int port, int fd)
+{
+    struct ssh_arrival arrival = {.bound_host = host, .bound_port = port, .origin_host = ""};
+    struct ssh_channel *channel = arrival_new(ssh);
+
+    ssh_channel_adopt_fd(channel, fd);
+    if (ssh->events.arrived == NULL || ssh->channel_count > SSH_CHANNELS_MAX)
+        (void)ssh_channel_drop(channel);
+    else
+        ssh->events.arrived(ssh->arg, channel, &arrival);
+}
+
+static void listen_arrived(struct ssh *ssh, const struct ssh_listener *listener,
+                           LIBSSH2_CHANNEL *lib)
+{
+    struct ssh_arrival arrival = {
+        .bound_host = listener->host, .bound_port = listener->port, .origin_host = ""};
+    struct ssh_channel *channel = arrival_new(ssh);
+
     channel->lib = lib;
     channel->window_taken = LISTEN_WINDOW;
     ssh->windows += LISTEN_WINDOW;

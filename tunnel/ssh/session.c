@@ -220,6 +220,7 @@ static void ssh_free(struct ssh *ssh)
     mem_free(ssh->identity);
     mem_free(ssh->ssh_program);
     mem_free(ssh->channels);
+    mem_free(ssh->child);
     mem_free(ssh->read_buffer);
     mem_free(ssh->out.data);
     ssh->magic = 0;

@@ -206,13 +206,6 @@ void ssh_connect_advance(struct ssh *ssh)
     }
 }
 
-void ssh_connect_fall_back(struct ssh *ssh, int code, const char *what, const char *remedy)
-{
-    char where[300];
-
-    ssh_fail(ssh, code, "%s: %s; %s", ssh_where(ssh, where), what, remedy);
-}
-
 void ssh_connect_stop(struct ssh *ssh)
 {
     op_drop(&ssh->work);

@@ -37,6 +37,7 @@ struct ssh_auth;
 struct ssh_child;
 struct ssh_listener;
 struct lib_block;
+struct child_forward;
 struct ssh;
 
 /* What carries a session once it is ready: libssh2, or a child ssh. */
@@ -89,9 +90,11 @@ struct ssh_channel {
     int fd;
     struct watch *watch;
     struct child *child;
+    struct child_forward *forward;
     struct defer later;
-    int exit_status;
-    bool child_gone, far_ended, write_shut;
+    struct timer prove;
+    int exit_status, watched;
+    bool child_gone;
     struct fault why;
 };
 
@@ -196,7 +199,7 @@ int ssh_open_hop(struct op *op, const char *target, const char *via, struct ssh 
 void ssh_connect_start(struct ssh *ssh);
 void ssh_connect_stop(struct ssh *ssh);
 void ssh_connect_advance(struct ssh *ssh); /* handshake and authentication, from a turn */
-/* libssh2 cannot: a child ssh takes over, or the attempt fails with this and the remedy. */
+/* child_ssh.c: libssh2 cannot; a child ssh takes over after this turn, or the attempt fails with this and the remedy. */
 void ssh_connect_fall_back(struct ssh *ssh, int code, const char *what, const char *remedy);
 
 /* ---- session_turn.c ---- */
@@ -223,6 +226,10 @@ void ssh_channels_free(struct ssh *ssh);
 bool ssh_channels_read_socket(struct ssh *ssh); /* false: there is no channel that could */
 void ssh_channel_tell_opened(struct ssh_channel *channel, int result, const struct fault *why);
 void ssh_channel_tell_closed(struct ssh_channel *channel, int exit_status, const struct fault *why);
+/* Gives the owner bytes; what it does not take is kept. false: no more for now. */
+bool ssh_channel_give(struct ssh_channel *channel, const char *data, size_t length);
+bool ssh_channel_give_rest(struct ssh_channel *channel);
+void ssh_channel_adopt_fd(struct ssh_channel *channel, int fd); /* channel_fd.c: it is open */
 void ssh_channel_close(struct ssh_channel *channel); /* no callback any more, goes when it can */
 void ssh_opens_advance(struct ssh *ssh);
 void ssh_channel_library_open(struct ssh_channel *channel);
@@ -231,6 +238,11 @@ void ssh_channel_library_open(struct ssh_channel *channel);
 void ssh_listens_advance(struct ssh *ssh);
 bool ssh_listens_read_socket(struct ssh *ssh);
 void ssh_listens_end(struct ssh *ssh, const struct fault *why);
+/* For a carrier that is not libssh2: what is wanted (ret_host is the caller's), the answer (port 0: no, and why), and
+ * an arrival, whose fd is taken. */
+void ssh_listen_wanted(const struct ssh_listener *listener, char **ret_host, int *ret_port);
+void ssh_listen_answered(struct ssh *ssh, struct ssh_listener *listener, int port, const char *why);
+void ssh_listen_arrived_fd(struct ssh *ssh, const char *host, int port, int fd);
 void ssh_listen_library(struct ssh *ssh, struct ssh_listener *listen);
 
 /* ---- alive.c ---- */

@@ -278,7 +278,7 @@ static void turn_run(struct ssh *ssh)
     if (ssh->lib != NULL && !ssh->lent && !ssh->closed)
         turn_flush(ssh);
     ssh_after_turn(ssh);
-    if (ssh->lib != NULL && !ssh->closed) {
+    if (!ssh->closed) {
         ssh_channels_sweep(ssh);
         turn_wait(ssh);
     }

@@ -4,7 +4,7 @@
 
 /* libssh2 1.10 forgets what OpenSSL made for a key exchange that is not finished (150 to 400 bytes each time; its own
  * memory we free for it). */
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:libcrypto.so\n";
