@@ -212,6 +212,22 @@ def through_the_proxy():
         check("with Tailscale SSH on, a port's headers count no more", code_of(answer) == "AUTH_TAILSCALE_PROXY_MISSING", answer)
 
 
+TRUSTED = """{gateway: {tailscale: {mode: "serve"}}, tunnel: {trust: {logins: {"bob@example.com": {role: "operator", scopes: ["operator.read"]}}}}}"""
+
+
+def trusted():
+    with scratch() as home, Daemon(home) as daemon, Gateway(home, config=TRUSTED, env=env_of(home)) as gateway:
+        until(is_in(home, "serving"))
+        door, bob = daemon.carry(handlers(daemon.serve())[0]), headers_of("bob@example.com", BOX)
+        answer = Visitor(door, bob).connect(Device(os.path.join(home, "d")), scopes=("operator.admin", "operator.read"))
+        check("a trusted login by the proxy is in at once, never as admin", answer["ok"] and answer["payload"]["auth"]["scopes"] == ["operator.read"],
+              answer)
+        forged = Visitor(os.path.join(gateway.state, "proxy.sock"), bob).connect(Device(os.path.join(home, "f")))
+        check("not by another process", code_of(forged) == "AUTH_TAILSCALE_PROXY_MISSING", forged)
+        public = headers_of("bob@example.com", BOX, ("Tailscale-Funnel-Request", "?1"))
+        check("nor from the Internet", code_of(Visitor(door, public).connect(Device(os.path.join(home, "p")))) == "AUTH_TOKEN_MISSING")
+
+
 def from_the_internet():
     with scratch() as home, Daemon(home) as daemon, Gateway(home, config=FUNNEL, env=env_of(home), token=False) as gateway:
         check("Funnel with a password", gateway.wait_output("from the whole Internet"), gateway.output())
@@ -235,7 +251,7 @@ in_namespace = tailnet_kit.enter_namespace()
 if not in_namespace:
     kit.skip("tailscaled's proxy", "no network namespace can be made here")
     kit.finish()
-for part in (in_and_out, an_old_tailscaled, what_does_not_go, refused_at_the_start, through_the_proxy, from_the_internet):
+for part in (in_and_out, an_old_tailscaled, what_does_not_go, refused_at_the_start, through_the_proxy, trusted, from_the_internet):
     began = time.monotonic()
     part()
     print(f"{part.__name__}: {time.monotonic() - began:.1f} s", flush=True)

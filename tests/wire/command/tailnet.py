@@ -113,6 +113,44 @@ def whois_on_direct_peers():
         check("the answer is remembered for a moment", asked == 1 and sum("whois" in line and BOX in line for line in daemon.asked()) == 1, daemon.asked())
 
 
+TRUST = """{tunnel: {trust: {logins: {"Bob@Example.com": {role: "operator", scopes: ["operator.read", "operator.write"]}},
+                            tags: {"tag:robot": {role: "operator", scopes: ["operator.read"]}}}}}"""
+
+
+def scopes_of(answer):
+    return sorted(answer["payload"]["auth"]["scopes"]) if answer["ok"] else answer
+
+
+def trusted():
+    """tunnel.trust: a login and a tag come in without a secret or a question, as far as it says; grants of the tailnet the same."""
+    with scratch() as home, Daemon(home) as daemon, Gateway(home, "--bind", "tailnet", config=TRUST, env=env_of(home)) as gateway:
+        daemon.set(nodes={"robot": {"caps": {"culvert.dev/cap/gateway": [{"role": "node"}]}}})
+        until(lambda: answers(OWN, gateway.port))
+        to, all_scopes = (OWN, gateway.port), ("operator.admin", "operator.read", "operator.write")
+        device = Device(os.path.join(home, "bob"))
+        first = Visitor(to, source=BOX)
+        answer = first.connect(device, scopes=all_scopes)
+        check("a trusted login is in at once, with its scopes and never admin", scopes_of(answer) == ["operator.read", "operator.write"], answer)
+        first.write({"type": "req", "id": "2", "method": "system-event", "params": {"text": "x"}})
+        while (frame := first.read()) and frame.get("id") != "2":
+            pass
+        check("and admin's methods are shut", not frame["ok"], frame)
+        robot = Device(os.path.join(home, "robot"))
+        answer = Visitor(to, source=TAGGED).connect(robot, scopes=all_scopes)
+        check("a trusted tag has its own", scopes_of(answer) == ["operator.read"], answer)
+        node = Device(os.path.join(home, "node"))
+        check("a grant of the tailnet lets a node in", code_of(Visitor(to, source=TAGGED).connect(node, role="node", scopes=())) == "ok")
+        other = Device(os.path.join(home, "other"))
+        check("the login is no node", code_of(Visitor(to, source=BOX).connect(other, role="node", scopes=())) != "ok")
+        check("the same device from elsewhere has what it pairs for, not what the login had",
+              code_of(Visitor(to, source=OWN).connect(Device(os.path.join(home, "stray")))) == "AUTH_TOKEN_MISSING")
+        daemon.set(whois={BOX: None})
+        daemon.post("drop", "")
+        until(lambda: daemon.post("log", "")["watchers"] == 1)
+        time.sleep(0.5)
+        check("without whois there is no trust", code_of(Visitor(to, source=BOX).connect(Device(os.path.join(home, "late")))) == "AUTH_TOKEN_MISSING")
+
+
 def whois_that_fails():
     rows = [("nobody's", {"whois": {BOX: None}}), ("garbage", {"modes": {"whois": "garbage"}}), ("refused", {"modes": {"whois": "error"}}),
             ("hangs", {"modes": {"whois": "silent"}})]
@@ -152,7 +190,7 @@ in_namespace = tailnet_kit.enter_namespace()
 if not in_namespace:
     kit.skip("the gateway in a tailnet", "no network namespace can be made here")
     kit.finish()
-for part in (follows_the_address, without_tailscaled, what_garbage_does, whois_on_direct_peers, whois_that_fails, userspace):
+for part in (follows_the_address, without_tailscaled, what_garbage_does, whois_on_direct_peers, trusted, whois_that_fails, userspace):
     began = time.monotonic()
     part()
     print(f"{part.__name__}: {time.monotonic() - began:.1f} s", flush=True)

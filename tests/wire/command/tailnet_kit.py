@@ -18,8 +18,7 @@ NAME = "laptop.tail1234.ts.net"
 NODES = {
     "laptop": {"ip": [OWN], "login": "alice@example.com"},
     "box": {"ip": [BOX], "login": "bob@example.com"},
-    "robot": {"ip": [TAGGED], "tags": ["tag:robot"],
-              "caps": {"example.com/cap/culvert": [{"role": "node"}]}},
+    "robot": {"ip": [TAGGED], "tags": ["tag:robot"]},
 }
 
 
