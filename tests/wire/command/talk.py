@@ -33,6 +33,7 @@ def every_command():
         (["config", "set", "logging.level", "debug"], "logging.level is set", lambda v: v["ok"] is True),
         (["logs", "-n", "5"], "conn", None),
         (["doctor"], "gateway", lambda v: all(row["verdict"] != "fail" for row in v)),
+        (["doctor"], "libssh2 1.", lambda v: any(row["check"] == "tunnel" for row in v)),
         (["call", "system.info"], "hostname", lambda v: v["pid"] > 0),
         (["webchat"], "/#code=", lambda v: v["url"].endswith("#code=" + v["code"]) and v["expiresAtMs"] > 0),
         (["sessions", "reset", "main"], "begins anew", lambda v: v["ok"] is True),
