@@ -44,9 +44,10 @@ static void check_no_bridge(struct check *check, const struct fault *why)
                         "gateway is not told who comes";
 
     if (probe->exit_status == 127)
-        check_tell(check, check->at++, CHECK_NOTE,
-                   "install culvert there, or say where it is with --bridge-command",
-                   "culvert is not in PATH there; %s", plain);
+        check_tell(
+            check, check->at++, CHECK_NOTE,
+            "install culvert there, or say where it is: --culvert '/where/it/is/culvert bridge'",
+            "culvert is not in PATH there; %s", plain);
     else
         check_tell(check, check->at++, CHECK_NOTE, NULL, "%s%s%s; %s", why->text,
                    probe->words[0] ? ": " : "", probe->words, plain);
@@ -162,9 +163,10 @@ static void check_tell_forwarding(struct check *check)
     else if (check->direct == ROAD_NOBODY && !check->offered)
         check_tell(check, check->at++, CHECK_OK, NULL, "allowed to port %d there", port);
     else if (check->offered)
-        check_tell(check, check->at++, CHECK_NOTE,
-                   "set AllowStreamLocalForwarding yes in sshd_config there", "%s; %s",
-                   check->streamlocal_why.text, exec);
+        check_tell(
+            check, check->at++, CHECK_NOTE,
+            "set AllowStreamLocalForwarding yes and DisableForwarding no in sshd_config there",
+            "%s; %s", check->streamlocal_why.text, exec);
 }
 
 /* No road at all. */
@@ -274,11 +276,10 @@ static void check_on_answer(void *arg, int result, const struct fault *why)
 
 static void check_no_gateway(struct check *check)
 {
-    const char *said = check->offer.error;
     struct fault fault = {0};
 
-    fault_set(&fault, -ERR_CONNECT, "nobody listens on port %d there%s%s", gateway_port(check),
-              said ? ", and culvert there says: " : "", said ? said : "");
+    fault_set(&fault, -ERR_CONNECT, "nobody listens on port %d there%s", gateway_port(check),
+              check->offer.error ? ", and culvert there knows of no gateway either" : "");
     check_fail(check,
                "start it there: culvert gateway (or its service); name another port with "
                "--gateway-port",

@@ -309,7 +309,7 @@ static void way_bridge_closed(void *arg, int exit_status, const struct fault *wh
         way->words[0] = '\0';
         way_bridge_failed(way, -ERR_NOT_FOUND,
                           "culvert is not in PATH there; install it, or say where it is with "
-                          "--bridge-command");
+                          "--culvert");
     } else {
         way_bridge_failed(way, -ERR_CLOSED, "culvert bridge ended there before it spoke");
     }

@@ -339,7 +339,7 @@ T(no_culvert_and_no_gateway)
     t_has(scene->told, "ok authentication: ");
     t_has(scene->told, " is let in by the key SHA256:");
     t_has(scene->told, "note bridge: culvert is not in PATH there");
-    t_has(scene->told, "(install culvert there, or say where it is with --bridge-command)");
+    t_has(scene->told, "(install culvert there, or say where it is: --culvert '");
     t_has(scene->told, "ok forwarding: allowed to port 1 there");
     t_has(scene->told, "fail gateway: nobody listens on port 1 there");
     t_has(scene->told, "start it there: culvert gateway");
