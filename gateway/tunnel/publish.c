@@ -21,7 +21,8 @@ struct publish {
     uint64_t ticket;
     int64_t since; /* wall ms of the failure to start */
     enum tunnel_state told;
-    char *trouble; /* why it was not started */
+    bool told_address; /* since it is up */
+    char *trouble;     /* why it was not started */
 };
 
 struct publishes {
@@ -45,17 +46,16 @@ static void on_changed(void *arg)
     struct tunnel_status *status = NEW(struct tunnel_status);
 
     tunnel_status(publish->tunnel, status);
-    if (status->state != publish->told) {
-        publish->told = status->state;
-        if (status->state == TUNNEL_UP)
-            log_info("published on %s%s%s", publish->target, address_of(status) ? " as " : "",
-                     address_of(status) ? address_of(status) : "");
-        else if (status->last_error[0])
-            log_warn("%s: %s: %s", publish->target, tunnel_state_name(status->state),
-                     status->last_error);
-        else
-            log_info("%s: %s", publish->target, tunnel_state_name(status->state));
-    }
+    const char *address = status->state == TUNNEL_UP ? address_of(status) : NULL;
+    if (address && !publish->told_address)
+        log_info("published on %s as %s", publish->target, address);
+    else if (status->state != publish->told && status->last_error[0] && !address)
+        log_warn("%s: %s: %s", publish->target, tunnel_state_name(status->state),
+                 status->last_error);
+    else if (status->state != publish->told && !address)
+        log_info("%s: %s", publish->target, tunnel_state_name(status->state));
+    publish->told = status->state;
+    publish->told_address = address != NULL;
     mem_free(status);
 }
 
@@ -181,7 +181,7 @@ bool publishes_well(const struct gateway *gw)
         const struct publish *publish = &gw->publishes->rows[i];
         if (publish->tunnel)
             tunnel_status(publish->tunnel, status);
-        well = well && publish->tunnel && status->state == TUNNEL_UP;
+        well = well && publish->tunnel && status->state == TUNNEL_UP && address_of(status);
     }
     mem_free(status);
     return well;
