@@ -1,0 +1,162 @@
+"""A tailnet of this test's own: headscale and tailscaled with userspace networking, in a network namespace, on loopback and
+one address that leads nowhere (without one tailscaled takes the machine to be offline)."""
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.."))
+BIN = os.path.join(TOP, ".cache/go/bin")
+CONTROL, DERP = 28080, 23478
+SUFFIX = "tail.test"
+
+
+def enter():
+    """Runs this program again in a namespace of its own. False: not possible here."""
+    if os.environ.get("TAILNET_WORLD"):
+        for command in ("link set lo up", "link add way0 type veth peer name way1", "addr add 10.77.0.1/24 dev way0",
+                        "link set way0 up", "link set way1 up", "route add default via 10.77.0.2"):
+            subprocess.run(["ip", *command.split()], check=True)
+        return True
+    for way in (["unshare", "-n"], ["unshare", "-rn"]):
+        if subprocess.run([*way, "ip", "link", "add", "way0", "type", "veth", "peer", "name", "way1"], capture_output=True).returncode == 0:
+            os.environ["TAILNET_WORLD"] = "1"
+            os.execvp("unshare", [*way, sys.executable, "-B", *sys.argv])
+    return False
+
+
+def until(true, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+class Program:
+    def __init__(self, home, name, command, **env):
+        self.log_path = os.path.join(home, name + ".log")
+        self.log = open(self.log_path, "a")
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
+                                        env={**os.environ, **env})
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+class Api(http.client.HTTPConnection):
+    """LocalAPI as it stands: one answer per call."""
+
+    def __init__(self, path):
+        super().__init__("local-tailscaled.sock", timeout=20)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(self.path)
+
+
+def ask(path, method, door, body=None, **headers):
+    """(status, content type, text, etag)"""
+    api = Api(path)
+    try:
+        api.request(method, "/localapi/v0/" + door, body, {k.replace("_", "-"): v for k, v in headers.items()})
+        answer = api.getresponse()
+        return answer.status, answer.getheader("Content-Type"), answer.read().decode(), answer.getheader("Etag")
+    finally:
+        api.close()
+
+
+class Node:
+    """One machine of the tailnet: its tailscaled."""
+
+    def __init__(self, world, name, key):
+        self.world, self.name, self.home = world, name, os.path.join(world.home, name)
+        self.socket = os.path.join(self.home, "tailscaled.sock")
+        os.mkdir(self.home)
+        self.start()
+        done = self.tailscale("up", "--login-server", f"http://127.0.0.1:{CONTROL}", "--authkey", key, "--hostname", name,
+                              "--timeout", "30s")
+        if done.returncode:
+            raise RuntimeError(f"{name} does not come up: {done.stderr}\n{open(self.program.log_path).read()[-2000:]}")
+
+    def start(self):
+        self.program = Program(self.world.home, self.name,
+                               [os.path.join(BIN, "tailscaled"), "--tun=userspace-networking", f"--socket={self.socket}",
+                                f"--statedir={self.home}", "--no-logs-no-support", "--port=0"], TS_DEBUG_USE_DERP_HTTP="1")
+        until(lambda: os.path.exists(self.socket))
+
+    def restart(self):
+        self.program.stop()
+        self.start()
+
+    def tailscale(self, *args, timeout=60):
+        return subprocess.run([os.path.join(BIN, "tailscale"), f"--socket={self.socket}", *args], capture_output=True, text=True,
+                              timeout=timeout, stdin=subprocess.DEVNULL)
+
+    def status(self):
+        return json.loads(ask(self.socket, "GET", "status")[2])
+
+
+class World:
+    def __init__(self, home, policy):
+        self.home, self.nodes = home, {}
+        self.write("policy.json", json.dumps(policy))
+        self.config = self.write("headscale.yaml", json.dumps(self.settings()))
+        self.headscale = Program(home, "headscale", [os.path.join(BIN, "headscale"), "-c", self.config, "serve"])
+        if not until(lambda: os.path.exists(os.path.join(home, "headscale.sock"))):
+            raise RuntimeError("headscale did not start:\n" + open(self.headscale.log_path).read()[-2000:])
+
+    def settings(self):
+        at = lambda name: os.path.join(self.home, name)  # noqa: E731
+        return {
+            "server_url": f"http://127.0.0.1:{CONTROL}", "listen_addr": f"127.0.0.1:{CONTROL}", "metrics_listen_addr": "",
+            "grpc_listen_addr": "127.0.0.1:28443", "grpc_allow_insecure": True, "noise": {"private_key_path": at("noise.key")},
+            "prefixes": {"v4": "100.64.0.0/10", "v6": "fd7a:115c:a1e0::/48", "allocation": "sequential"},
+            "derp": {"server": {"enabled": True, "region_id": 999, "region_code": "test", "region_name": "test",
+                                "verify_clients": False, "stun_listen_addr": f"127.0.0.1:{DERP}", "private_key_path": at("derp.key"),
+                                "automatically_add_embedded_derp_region": True, "ipv4": "127.0.0.1"},
+                     "urls": [], "paths": [], "auto_update_enabled": False},
+            "disable_check_updates": True, "database": {"type": "sqlite", "sqlite": {"path": at("headscale.db")}},
+            "log": {"level": "info"}, "policy": {"mode": "file", "path": at("policy.json")},
+            "dns": {"magic_dns": True, "base_domain": SUFFIX, "override_local_dns": False, "nameservers": {"global": []}},
+            "unix_socket": at("headscale.sock"), "logtail": {"enabled": False},
+        }
+
+    def write(self, name, text):
+        path = os.path.join(self.home, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def control(self, *args):
+        done = subprocess.run([os.path.join(BIN, "headscale"), "-c", self.config, *args, "-o", "json"], capture_output=True, text=True,
+                              timeout=60)
+        if done.returncode:
+            raise RuntimeError(f"headscale {' '.join(args)}: {done.stdout}{done.stderr}")
+        return json.loads(done.stdout)
+
+    def add_user(self, name):
+        return str(self.control("users", "create", name)["id"])
+
+    def add_node(self, name, user, tags=None):
+        key = self.control("preauthkeys", "create", "-u", user, *(["--tags", tags] if tags else []))["key"]
+        self.nodes[name] = Node(self, name, key)
+        return self.nodes[name]
+
+    def stop(self):
+        for node in self.nodes.values():
+            node.program.stop()
+        self.headscale.stop()
