@@ -82,7 +82,7 @@ def user_of(node):
         return {"ID": TAGGED, "LoginName": "tagged-devices", "DisplayName": "Tagged Devices"}
     login = node.get("login", "")
     return {"ID": logins().get(login, 0), "LoginName": login, "DisplayName": node.get("user", login.split("@")[0]),
-            "ProfilePicURL": node.get("picture", "")}
+            **({"ProfilePicURL": node["picture"]} if "picture" in node else {})}
 
 
 def key_of(name):
@@ -92,7 +92,7 @@ def key_of(name):
 def peer_status(name, node, is_self):
     dns = node.get("dns", f"{name}.{STATE['suffix']}.")
     out = {
-        "ID": f"n{key_of(name)[:12]}CNTRL", "PublicKey": "nodekey:" + key_of(name), "HostName": node.get("host", name),
+        "ID": f"n{key_of(name)[:12]}CNTRL", "NodeID": 1 + list(STATE["nodes"]).index(name), "PublicKey": "nodekey:" + key_of(name), "HostName": node.get("host", name),
         "DNSName": dns, "OS": node.get("os", "linux"), "UserID": user_of(node)["ID"], "TailscaleIPs": node["ip"],
         "AllowedIPs": [ip + ("/128" if ":" in ip else "/32") for ip in node["ip"]], "Addrs": None,
         "CurAddr": "" if is_self else node.get("direct", "192.0.2.7:41641"), "Relay": "fra", "PeerRelay": "",
@@ -100,7 +100,7 @@ def peer_status(name, node, is_self):
         "LastSeen": "0001-01-01T00:00:00Z", "LastHandshake": "0001-01-01T00:00:00Z",
         "Online": node.get("online", True), "ExitNode": False, "ExitNodeOption": False, "Active": False,
         "PeerAPIURL": [f"http://{node['ip'][0]}:1"], "TaildropTarget": 0, "NoFileSharingReason": "",
-        "InNetworkMap": True, "InMagicSock": not is_self, "InEngine": False, "Expired": False,
+        "InNetworkMap": True, "InMagicSock": not is_self, "InEngine": False,
     }
     if node.get("tags"):
         out["Tags"] = node["tags"]
@@ -116,7 +116,7 @@ def status(peers):
         "MagicDNSSuffix": STATE["suffix"],
         "CurrentTailnet": {"Name": "example.com", "MagicDNSSuffix": STATE["suffix"], "MagicDNSEnabled": True},
         "CertDomains": None, "ExtraRecords": None, "ClientVersion": None,
-        "Peer": None, "User": {str(user_of(n)["ID"]): user_of(n) for n in STATE["nodes"].values()},
+        "Peer": None, "User": {str(user_of(n)["ID"]): user_of(n) for name, n in STATE["nodes"].items() if peers or name == STATE["self"]},
     }
     if peers:
         out["Peer"] = {"nodekey:" + key_of(name): peer_status(name, node, False)
@@ -140,7 +140,7 @@ def whois(address):
         return None
     view = {
         "ID": 1, "StableID": f"n{key_of(name)[:12]}CNTRL", "Name": node.get("dns", f"{name}.{STATE['suffix']}."),
-        "User": user_of(node)["ID"], "Key": "nodekey:" + key_of(name), "KeyExpiry": "0001-01-01T00:00:00Z",
+        "User": user_of(node)["ID"], "Key": "nodekey:" + key_of(name),
         "Addresses": [a + ("/128" if ":" in a else "/32") for a in node["ip"]],
         "Hostinfo": {"OS": "linux", "Hostname": node.get("host", name)}, "Created": "2026-01-01T00:00:00Z",
         "MachineAuthorized": True, "ComputedName": name, "ComputedNameWithHost": name,
@@ -231,8 +231,8 @@ async def played(mode, writer):
     return True
 
 
-def send_json(writer, value, mode, **headers):
-    body = (json.dumps(value, indent="\t") + "\n").encode()
+def send_json(writer, value, mode, text=None, **headers):
+    body = (text if text is not None else json.dumps(value, indent="\t") + "\n").encode()
     if mode == "chunked1":
         writer.write(head(200, {**headers, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}))
         for byte in body:
@@ -247,7 +247,7 @@ def send_json(writer, value, mode, **headers):
 
 async def serve_config(method, headers, body, mode, writer):
     if method == "GET":
-        send_json(writer, STATE["serve"], mode, Etag=etag())
+        send_json(writer, None, mode, json.dumps(STATE["serve"], separators=(",", ":")), Etag=etag())
         return
     if method != "POST":
         refuse(writer, 405, "method not allowed")
@@ -313,6 +313,7 @@ async def watch(query, reader, writer):
         writer.write(b"0\r\n\r\n")
     finally:
         left.cancel()
+        await asyncio.wait([left])
         del WATCHERS[session]
         foreground = (STATE["serve"] or {}).get("Foreground") or {}
         if session in foreground:  # a foreground configuration dies with its session
@@ -435,7 +436,7 @@ async def route_known(name, method, query, headers, body, mode, reader, writer):
         elif found is None:
             refuse(writer, 404, "no match for IP:port")
         else:
-            send_json(writer, found, mode)
+            send_json(writer, None, mode, json.dumps(found, indent="\t"))
     elif name == "serve-config":
         await serve_config(method, headers, body, mode, writer)
     elif name == "watch-ipn-bus":

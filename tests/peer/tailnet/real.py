@@ -103,8 +103,8 @@ def discovers(bob):
 
 
 def says_what_is_wrong(bob):
-    code, _, err = bob.run("call", "health", "--url", "ts://bocks", "--token-file", bob.token)
-    check("a wrong name: the nearest is told", code == 3 and "box" in err, (code, err))
+    code, _, err = bob.run("call", "health", "--url", "ts://boxx", "--token-file", bob.token)
+    check("a wrong name: the nearest is told", code == 3 and "did you mean box?" in err, (code, err))
     code, _, err = bob.run("call", "health", "--url", "ts://robot", "--token-file", bob.token)
     check("nobody there: refused, told", code == 3 and "refused" in err, (code, err))
 

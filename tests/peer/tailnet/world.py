@@ -1,5 +1,5 @@
-"""A tailnet of this test's own: headscale and tailscaled with userspace networking, in a network namespace, on loopback and
-one address that leads nowhere (without one tailscaled takes the machine to be offline)."""
+"""A tailnet of this test's own: headscale and tailscaled with userspace networking. The gateway's host is a network namespace,
+which has headscale too; every other node has one, so that its loopback is its own; a bridge joins them and leads nowhere else."""
 import http.client
 import json
 import os
@@ -12,17 +12,23 @@ TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 BIN = os.path.join(TOP, ".cache/go/bin")
 CONTROL, DERP = 28080, 23478
 SUFFIX = "tail.test"
+HOST = "10.77.0.1"
+
+
+def ip(*commands):
+    for command in commands:
+        subprocess.run(["ip", *command.split()], check=True)
 
 
 def enter():
     """Runs this program again in a namespace of its own. False: not possible here."""
     if os.environ.get("TAILNET_WORLD"):
-        for command in ("link set lo up", "link add way0 type veth peer name way1", "addr add 10.77.0.1/24 dev way0",
-                        "link set way0 up", "link set way1 up", "route add default via 10.77.0.2"):
-            subprocess.run(["ip", *command.split()], check=True)
+        # tailscaled takes a machine without a way out to be offline.
+        ip("link set lo up", "link add ways type bridge", f"addr add {HOST}/24 dev ways", "link set ways up",
+           "route add default via 10.77.0.254")
         return True
     for way in (["unshare", "-n"], ["unshare", "-rn"]):
-        if subprocess.run([*way, "ip", "link", "add", "way0", "type", "veth", "peer", "name", "way1"], capture_output=True).returncode == 0:
+        if subprocess.run([*way, "ip", "link", "add", "ways", "type", "bridge"], capture_output=True).returncode == 0:
             os.environ["TAILNET_WORLD"] = "1"
             os.execvp("unshare", [*way, sys.executable, "-B", *sys.argv])
     return False
@@ -79,24 +85,44 @@ def ask(path, method, door, body=None, **headers):
         api.close()
 
 
+# In a node's namespace: wait for its cable, then become tailscaled.
+SETUP = """until ip link set way up 2>/dev/null; do sleep 0.05; done
+ip link set lo up; ip addr add "$0/24" dev way; ip route add default via 10.77.0.254; exec "$@" """
+
+
 class Node:
     """One machine of the tailnet: its tailscaled."""
 
     def __init__(self, world, name, key):
         self.world, self.name, self.home = world, name, os.path.join(world.home, name)
         self.socket = os.path.join(self.home, "tailscaled.sock")
+        self.number = len(world.nodes) + 1
         os.mkdir(self.home)
         self.start()
-        done = self.tailscale("up", "--login-server", f"http://127.0.0.1:{CONTROL}", "--authkey", key, "--hostname", name,
+        done = self.tailscale("up", "--login-server", f"http://{HOST}:{CONTROL}", "--authkey", key, "--hostname", name,
                               "--timeout", "30s")
         if done.returncode:
             raise RuntimeError(f"{name} does not come up: {done.stderr}\n{open(self.program.log_path).read()[-2000:]}")
 
     def start(self):
-        self.program = Program(self.world.home, self.name,
-                               [os.path.join(BIN, "tailscaled"), "--tun=userspace-networking", f"--socket={self.socket}",
-                                f"--statedir={self.home}", "--no-logs-no-support", "--port=0"], TS_DEBUG_USE_DERP_HTTP="1")
-        until(lambda: os.path.exists(self.socket))
+        command = [os.path.join(BIN, "tailscaled"), "--tun=userspace-networking", f"--socket={self.socket}",
+                   f"--statedir={self.home}", "--no-logs-no-support", "--port=0"]
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+        if self.number > 1:
+            command = ["unshare", "-n", "sh", "-c", SETUP, f"10.77.0.{self.number}", *command]
+        self.program = Program(self.world.home, self.name, command, TS_DEBUG_USE_DERP_HTTP="1")
+        if self.number > 1:
+            self.join()
+        if not until(lambda: os.path.exists(self.socket)):
+            raise RuntimeError(open(self.program.log_path).read()[-2000:])
+
+    def join(self):
+        """A cable from its namespace, once that is there, to the bridge."""
+        pid, port = self.program.process.pid, f"way{self.number}"
+        until(lambda: os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"))
+        subprocess.run(["ip", "link", "del", port], capture_output=True)  # of a namespace that is going
+        ip(f"link add {port} type veth peer name way netns {pid}", f"link set {port} master ways", f"link set {port} up")
 
     def restart(self):
         self.program.stop()
@@ -122,12 +148,12 @@ class World:
     def settings(self):
         at = lambda name: os.path.join(self.home, name)  # noqa: E731
         return {
-            "server_url": f"http://127.0.0.1:{CONTROL}", "listen_addr": f"127.0.0.1:{CONTROL}", "metrics_listen_addr": "",
+            "server_url": f"http://{HOST}:{CONTROL}", "listen_addr": f"{HOST}:{CONTROL}", "metrics_listen_addr": "",
             "grpc_listen_addr": "127.0.0.1:28443", "grpc_allow_insecure": True, "noise": {"private_key_path": at("noise.key")},
             "prefixes": {"v4": "100.64.0.0/10", "v6": "fd7a:115c:a1e0::/48", "allocation": "sequential"},
             "derp": {"server": {"enabled": True, "region_id": 999, "region_code": "test", "region_name": "test",
-                                "verify_clients": False, "stun_listen_addr": f"127.0.0.1:{DERP}", "private_key_path": at("derp.key"),
-                                "automatically_add_embedded_derp_region": True, "ipv4": "127.0.0.1"},
+                                "verify_clients": False, "stun_listen_addr": f"{HOST}:{DERP}", "private_key_path": at("derp.key"),
+                                "automatically_add_embedded_derp_region": True, "ipv4": HOST},
                      "urls": [], "paths": [], "auto_update_enabled": False},
             "disable_check_updates": True, "database": {"type": "sqlite", "sqlite": {"path": at("headscale.db")}},
             "log": {"level": "info"}, "policy": {"mode": "file", "path": at("policy.json")},
