@@ -153,18 +153,18 @@ static int road_by_ssh(struct road *road, struct fault *reterr_fault)
 {
     const struct tunnel_listen listen = {
         .unix_path = road->path, .own_process = true, .service = BRIDGE_GATEWAY};
-    const struct tunnel_options options = {
-        .target = road->target->place,
-        .accept_new = road->target->accept_new,
-        .allow_child = true,
-        .once = true,
-        .listen = &listen,
-        .listen_count = 1,
-        .arg = road,
-        .changed = on_changed,
-        .notice = on_notice,
-        .ask = tty_can_ask() ? on_ask : NULL,
-    };
+    struct tunnel_options options = {.allow_child = true, .accept_new = road->target->accept_new};
+
+    if (road->target->tunnel)
+        options = *road->target->tunnel;
+    options.target = road->target->place;
+    options.once = true;
+    options.listen = &listen;
+    options.listen_count = 1;
+    options.arg = road;
+    options.changed = on_changed;
+    options.notice = on_notice;
+    options.ask = tty_can_ask() ? on_ask : NULL;
     int r = tunnel_start(road->loop, &options, &road->tunnel, reterr_fault);
 
     if (r < 0)

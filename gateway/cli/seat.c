@@ -33,7 +33,8 @@ struct seat {
 
 /* ---- names ---- */
 
-char *seat_target(const char *target)
+/* Without the scheme and slashes at the end. */
+static char *bare_target(const char *target)
 {
     static const char scheme[] = "ssh://";
     const char *bare =
@@ -45,11 +46,18 @@ char *seat_target(const char *target)
     return mem_slice(bare, length);
 }
 
+/* A port is only understood behind the scheme. */
+char *seat_target(const char *target)
+{
+    CLEAN(mem_free) char *bare = bare_target(target);
+    return strchr(bare, ':') ? mem_format("ssh://%s", bare) : TAKE(bare);
+}
+
 void seat_name(const char *target, char out[SEAT_NAME])
 {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@_-.";
-    CLEAN(mem_free) char *bare = seat_target(target);
+    CLEAN(mem_free) char *bare = bare_target(target);
     char hash[SHA256_HEX];
     size_t length = strlen(bare);
 

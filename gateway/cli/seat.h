@@ -21,7 +21,7 @@ struct seat *seat_leave(struct seat *seat); /* nothing stays behind; NULL ok */
  * SEAT_WAIT_MS is {target, pid, state: "silent"}. target NULL: all. Blocking. NULL and a fault. */
 struct json *seat_ask(const char *target, struct fault *reterr_fault) MUSTCHECK;
 
-/* "ssh://me@host/" and "me@host" are one place: what the two have in common. Caller owns. */
+/* "ssh://me@host/" and "me@host" are one place: the shorter spelling that is understood. Caller owns. */
 char *seat_target(const char *target) MUSTCHECK;
 /* The file name of a target's place, without its ending; into out. */
 #define SEAT_NAME 64

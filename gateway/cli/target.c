@@ -54,7 +54,7 @@ static void take_secret(char **slot, char *arg)
     crypto_wipe(arg, strlen(arg));
 }
 
-static int read_secret(const char *path, char **slot)
+int target_read_token(struct target *target, const char *path)
 {
     char text[SECRET_MAX + 1];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -65,8 +65,10 @@ static int read_secret(const char *path, char **slot)
         close(fd);
     while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
         length--;
-    if (!reason)
-        *slot = mem_slice(text, (size_t)length);
+    if (!reason) {
+        mem_wipe_free(target->token, target->token ? strlen(target->token) : 0);
+        target->token = mem_slice(text, (size_t)length);
+    }
     crypto_wipe(text, sizeof(text));
     return reason;
 }
@@ -85,7 +87,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPTION_ACCEPT_NEW: target->accept_new = true; return 0;
     case OPTION_JSON: target->json = true; return 0;
     case OPTION_TOKEN_FILE:
-        if ((reason = read_secret(arg, &target->token)) != 0)
+        if ((reason = target_read_token(target, arg)) != 0)
             argp_error(state, "cannot read the token file %s: %s", arg, strerror(reason));
         return 0;
     case OPTION_TIMEOUT:

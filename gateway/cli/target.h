@@ -6,6 +6,8 @@
 
 #include <argp.h>
 
+struct tunnel_options;
+
 /* What lies between us and the gateway: gateway/cli/road.h. */
 enum target_road { TARGET_DIRECT, TARGET_SSH, TARGET_TAILNET };
 
@@ -19,6 +21,8 @@ struct target {
     char *state_dir; /* where our identity lives; of the local gateway when there is one */
     struct ws_target ws;
     enum target_road road;
+    const struct tunnel_options
+        *tunnel; /* how to get there by ssh://; borrowed, NULL: as ssh would */
     char *place; /* the gateway as it was named, in one spelling: tokens are kept under it */
     char *host, *path, *unix_path;
     bool local; /* by gateway.sock */
@@ -33,6 +37,8 @@ extern const struct argp target_argp;
 /* Where the gateway of this host has its sockets: the first of the three above. Caller owns; NULL with a fault that says where
  * it looked. */
 char *target_local_folder(struct fault *reterr_fault) MUSTCHECK;
+/* The token that lies in a file; 0 or an errno. */
+int target_read_token(struct target *target, const char *path);
 /* Fills in what was not given. -ERR_INVALID (bad URL), -ERR_CONNECT (no gateway found; says where it looked). */
 int target_resolve(struct target *target, struct fault *reterr_fault);
 void target_done(struct target *target);

@@ -14,7 +14,7 @@ struct check {
     struct json *steps; /* {step, result, detail, remedy} */
     struct op op;
     struct ask ask;
-    bool ended;
+    bool ended, failed;
     int result;
     int status;
 };
@@ -33,8 +33,9 @@ static void on_step(void *arg, const struct tunnel_check_step *step)
     if (step->remedy)
         json_put(row, "remedy", json_new_string(step->remedy));
     json_append(check->steps, row);
-    if (check->input->json)
-        return;
+    if (check->input->json || (check->failed && step->result == CHECK_SKIPPED))
+        return; /* behind a failure there is nothing to read */
+    check->failed = check->failed || step->result == CHECK_FAILED;
     printf("%-5s %-14s ", result_names[step->result], step->name);
     print_text(stdout, step->detail ? step->detail : "");
     putchar('\n');
@@ -82,20 +83,52 @@ static int check_way(struct check *check)
     return check->result;
 }
 
+static int status_of(int result)
+{
+    static const struct {
+        int result, status;
+    } rows[] = {{0, CLI_OK},
+                {-ERR_AUTH, CLI_REFUSED},
+                {-ERR_DENIED, CLI_REFUSED},
+                {-ERR_UNSUPPORTED, CLI_REFUSED},
+                {-ERR_INVALID, CLI_FAILED},
+                {-ERR_INTERRUPTED, CLI_FAILED}};
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (rows[i].result == result)
+            return rows[i].status;
+    return CLI_CANNOT_CONNECT;
+}
+
+/* A client like any other, by the same way: what it is told is what every command would be told. */
+static int connect_client(struct check *check, struct target *target, struct client **ret,
+                          struct fault *fault)
+{
+    const char *token_file = check->input->token_file;
+    int reason = token_file ? target_read_token(target, token_file) : 0;
+
+    if (reason)
+        return fault_set(fault, -ERR_INVALID, "cannot read the token file %s: %s", token_file,
+                         strerrordesc_np(reason));
+    return target_resolve(target, fault) < 0 ? fault->code : client_open(target, ret, fault);
+}
+
 static void check_pairing(struct check *check)
 {
-    CLEAN(mem_free) char *bare = seat_target(check->input->target);
+    CLEAN(mem_free) char *name = seat_target(check->input->target);
     CLEAN(client_close) struct client *client = NULL;
-    struct target target = {.url = mem_format("ssh://%s", bare),
-                            .accept_new = check->input->tunnel.accept_new};
+    struct target target = {.url = strncmp(name, "ssh://", 6) == 0 ? TAKE(name)
+                                                                   : mem_format("ssh://%s", name),
+                            .tunnel = &check->input->tunnel};
     struct tunnel_check_step step = {.name = "pairing", .result = CHECK_OK};
     struct fault fault = {0};
-    char text[128];
+    char text[256];
+    int r = connect_client(check, &target, &client, &fault);
 
-    if (target_resolve(&target, &fault) < 0 || client_open(&target, &client, &fault) < 0) {
+    if (r < 0) {
         step.result = CHECK_FAILED;
         step.detail = fault.text;
-        check->status = fault.code == -ERR_AUTH ? CLI_REFUSED : CLI_CANNOT_CONNECT;
+        check->status = status_of(r);
     } else {
         const struct json *hello = client_hello(client);
         CLEAN(mem_free) char *scopes = print_scopes(json_path(hello, "auth.scopes"));
@@ -106,14 +139,6 @@ static void check_pairing(struct check *check)
     on_step(check, &step);
     client = client_close(client);
     target_done(&target);
-}
-
-static int status_of(int result)
-{
-    return result == 0 ? CLI_OK
-           : result == -ERR_AUTH || result == -ERR_DENIED || result == -ERR_UNSUPPORTED
-               ? CLI_REFUSED
-               : CLI_CANNOT_CONNECT;
 }
 
 int tunnel_verb_check(struct tunnel_input *input)

@@ -307,6 +307,32 @@ def gone_and_silent(home, host):
     check("--pin is for wss and ts", code == 1 and "--pin goes with" in err, f"{code} {err}")
 
 
+def checked():
+    with world() as (home, gateway, host):
+        write(f"{home}/token", TOKEN + "\n")
+        args = ["tunnel", "check", "gate", "--token-file", f"{home}/token"]
+        code, out, err = run(home, *args)
+        check("check goes as far as the pairing, and says what to do", code == 4 and re.search(r"^ok +gateway ", out, re.M)
+              and re.search(r"^fail +pairing .*devices approve", out, re.M), f"{code} {out} {err}")
+        run(gateway.home, "devices", "approve", re.search(r"devices approve (\S+)", out)[1])
+        code, out, err = run(home, *args, "--json")
+        steps = {step["step"]: step["result"] for step in json.loads(out)}
+        check("all well: status 0", code == 0 and steps["host key"] == steps["authentication"] == steps["forwarding"] == steps["pairing"] == "ok",
+              f"{code} {out} {err}")
+        os.unlink(host.path("known_hosts"))
+        code, out, err = run(home, *args)
+        check("an unknown host: status 4, nothing after it", code == 4 and re.search(r"^fail +host key .*--accept-new", out, re.M)
+              and "pairing" not in out, f"{code} {out} {err}")
+        code, out, err = run(home, "tunnel", "check", f"ssh://{host.user}@127.0.0.1:{host.port}", "-F", "/dev/null", "-i", host.path("id"), "--accept-new",
+                             "--token-file", f"{home}/token", env=environment(home, HOME=home))
+        check("a target with a port, a key and no configuration", code == 0 and re.search(r"^ok +pairing", out, re.M), f"{code} {out} {err}")
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            port = nobody.getsockname()[1]
+        code, out, err = run(home, "tunnel", "check", f"ssh://127.0.0.1:{port}")
+        check("nobody there: status 3 at the step that fails", code == 3 and re.search(r"^fail +tcp .*refused", out, re.M), f"{code} {out} {err}")
+        check("nothing stays behind", not left_behind(home))
+
+
 def at_a_terminal():
     with world() as (home, gateway, host):
         subprocess.run(["ssh-keygen", "-q", "-p", "-N", "open sesame", "-f", host.path("id")], check=True)
@@ -323,7 +349,7 @@ if __name__ == "__main__":
     if why := sshd.missing():
         kit.skip("everything", why)
         kit.finish()
-    parts = [usage, a_tunnel, killed, for_systemd, refused, by_url, at_a_terminal]
+    parts = [usage, a_tunnel, killed, for_systemd, refused, by_url, checked, at_a_terminal]
     for part in parts:
         if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
             part()

@@ -56,7 +56,16 @@ T(where_to_listen)
 
 T(places_have_file_names)
 {
+    static const char *const rows[][2] = {{"me@host", "me@host"},
+                                          {"ssh://me@host/", "me@host"},
+                                          {"ssh://me@host:22", "ssh://me@host:22"},
+                                          {"ssh://[::1]:22//", "ssh://[::1]:22"}};
     char name[SEAT_NAME], other[SEAT_NAME];
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        CLEAN(mem_free) char *target = seat_target(rows[i][0]);
+        t_str(target, rows[i][1]);
+    }
 
     seat_name("me@host", name);
     t_str(name, "me@host");
