@@ -97,14 +97,17 @@ static void check_passed(struct check *check, enum check_place place)
         check_tell(check, place, CHECK_OK, NULL, "%s port %d takes the connection", facts.address,
                    facts.port);
     else if (place == PLACE_TCP)
-        check_tell(check, place, CHECK_OK, NULL, "connected %s", said);
+        check_tell(check, place, CHECK_OK, NULL, "reached %s", said);
     else if (place == PLACE_SSH)
         check_tell(check, place, CHECK_OK, NULL, "%s, %s", facts.banner, facts.algorithms);
     else if (place == PLACE_HOST_KEY)
         check_tell(check, place, CHECK_OK, NULL, "%s is the one known here", said);
     else
         check_tell(check, place, CHECK_OK, NULL, "%s is let in%s%s", facts.user,
-                   facts.key[0] ? " by the key " : " (not by a key)", facts.key);
+                   facts.child    ? ", by the ssh program"
+                   : facts.key[0] ? " by the key "
+                                  : ", not by a key",
+                   facts.key);
 }
 
 static void check_on_step(void *arg, enum ssh_step step, const char *detail)
@@ -139,6 +142,13 @@ static const char *check_remedy(struct check *check, char out[CHECK_TEXT])
     ssh_facts(check->ssh, &facts);
     const char *user = facts.user ? facts.user : "";
     const char *host = facts.host ? facts.host : check->target.host;
+    if (check->entered[PLACE_TCP] && !check->entered[PLACE_NAME] && check->at <= PLACE_SSH) {
+        snprintf(out, CHECK_TEXT,
+                 "the way there is %s: try that alone (culvert tunnel check for a jump host, the "
+                 "command itself by hand)",
+                 check->detail[PLACE_TCP]);
+        return out;
+    }
     switch (check->at) {
     case PLACE_CONFIG:
         snprintf(out, CHECK_TEXT, "ssh -G %s shows what ssh makes of your configuration",
