@@ -92,6 +92,7 @@ static void again_later(struct serve *serve)
 
 static void fail(struct serve *serve, const char *why)
 {
+    serve->url[0] = '\0';
     enter_state(serve, SERVE_FAILED, why);
     again_later(serve);
 }
@@ -241,11 +242,12 @@ static void on_trouble(struct serve *serve, const struct op *op, int result)
 {
     const char *why = op->fault.text[0] ? op->fault.text : err_text(result);
 
-    if (serve->state == SERVE_STOPPED)
-        return;
     if (serve->removing)
-        log_warn("what an earlier run left in tailscaled's serve configuration stays: %s", why);
-    fail(serve, why);
+        log_warn("our handler stays in tailscaled's serve configuration, the next start takes it "
+                 "out: %s",
+                 why);
+    if (serve->state != SERVE_STOPPED)
+        fail(serve, why);
 }
 
 static void on_read(struct op *op, int result)
@@ -357,7 +359,6 @@ static void on_checked(struct serve *serve)
         return;
     }
     bool was_serving = serve->state == SERVE_SERVING;
-    serve->url[0] = '\0';
     if (was_serving) {
         fail(serve, "somebody took our handler out of tailscaled's serve configuration");
     } else if (claim.session) {

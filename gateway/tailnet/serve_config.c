@@ -113,6 +113,24 @@ static int check_funnel(const struct json *config, const struct serve_claim *cla
                      host_port, port_text());
 }
 
+/* A session of a bus that we have lost, which tailscaled has not noticed yet: the target is ours alone. */
+static void drop_lost_sessions(struct json *config, const struct serve_claim *claim)
+{
+    struct json *foreground = json_edit(config, "Foreground");
+    const struct json *session = json_first(foreground);
+
+    while (session) {
+        CLEAN(mem_free) char *name = mem_string(json_key(session));
+        struct serve_claim lost = *claim;
+
+        session = json_next(session);
+        lost.session = name;
+        if ((!claim->session || strcmp(name, claim->session) != 0) &&
+            serve_config_has(config, &lost))
+            json_remove(foreground, name);
+    }
+}
+
 /* ---- in ---- */
 
 static struct json *object_in(struct json *parent, const char *key)
@@ -171,12 +189,17 @@ int serve_config_add(struct json **config, const struct serve_claim *claim,
         json_free(*config);
         *config = json_new_object();
     }
-    if ((r = check_shape(*config, false, reterr_fault)) < 0 ||
-        (r = check_port(*config, claim, reterr_fault)) < 0 ||
-        (r = check_funnel(*config, claim, reterr_fault)) < 0)
+    if ((r = check_shape(*config, false, reterr_fault)) < 0)
         return r;
-    add_to(claim->session ? object_in(object_in(*config, "Foreground"), claim->session) : *config,
+    CLEAN(json_free) struct json *edited = json_copy(*config);
+    drop_lost_sessions(edited, claim);
+    if ((r = check_port(edited, claim, reterr_fault)) < 0 ||
+        (r = check_funnel(edited, claim, reterr_fault)) < 0)
+        return r;
+    add_to(claim->session ? object_in(object_in(edited, "Foreground"), claim->session) : edited,
            claim);
+    json_free(*config);
+    *config = TAKE(edited);
     return 0;
 }
 

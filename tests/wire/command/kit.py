@@ -60,12 +60,12 @@ def run(home, *args, env=None, stdin=subprocess.DEVNULL, timeout=WAIT_S, user=No
 class Gateway:
     """A running gateway; `with` stops it and checks that it left well."""
 
-    def __init__(self, home, *args, env=None, config=None, token=True):
+    def __init__(self, home, *args, env=None, config=None, token=True, prefix=()):
         self.home, self.state = home, os.path.join(home, "state")
         os.makedirs(self.state, mode=0o700, exist_ok=True)
         if config is not None:
             write(os.path.join(self.state, "culvert.json"), config)
-        command = [CULVERT, "gateway", "--port", "0", *args, *(["--token", TOKEN] if token else [])]
+        command = [*prefix, CULVERT, "gateway", "--port", "0", *args, *(["--token", TOKEN] if token else [])]
         self.log = open(os.path.join(home, "gateway.log"), "w+")
         self.process = subprocess.Popen(command, env=env or environment(home), stdin=subprocess.DEVNULL, stdout=self.log,
                                         stderr=subprocess.STDOUT)

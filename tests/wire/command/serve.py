@@ -3,6 +3,7 @@ whatever happens; and who comes by tailscaled's proxy. tailscaled is played by i
 import json
 import os
 import signal
+import subprocess
 import time
 
 import kit
@@ -228,6 +229,36 @@ def trusted():
         check("nor from the Internet", code_of(Visitor(door, public).connect(Device(os.path.join(home, "p")))) == "AUTH_TOKEN_MISSING")
 
 
+def an_ordinary_user():
+    """tailscaled as root, the gateway not: on a socket the kernel names the process, on a port it cannot be seen."""
+    prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    with scratch() as home:
+        os.chown(home, 65534, 65534)
+        if subprocess.run([*prefix, kit.CULVERT, "--version"], capture_output=True, cwd="/").returncode != 0:
+            kit.skip("the gateway as an ordinary user", "it cannot be run as one here")
+            return
+        with Daemon(home) as daemon:
+            os.makedirs(os.path.join(home, "state"), mode=0o700)
+            kit.write(os.path.join(home, "state/culvert.json"), SERVE)
+            for path in ("state", "state/culvert.json"):
+                os.chown(os.path.join(home, path), 65534, 65534)
+            bob = headers_of("bob@example.com", BOX)
+            with Gateway(home, env=env_of(home), prefix=prefix) as gateway:
+                check("as an ordinary user it serves by a socket", gateway.wait_output("(by unix:"), gateway.output())
+                door = daemon.carry(handlers(daemon.serve())[0])
+                answer = Visitor(door, bob).connect(Device(os.path.join(home, "d")))
+                check("where tailscaled is known by its process", code_of(answer) == "PAIRING_REQUIRED", answer)
+                forged = Visitor(os.path.join(home, "state/proxy.sock"), bob).connect(Device(os.path.join(home, "f")))
+                check("and root alone is not it", code_of(forged) == "AUTH_TAILSCALE_PROXY_MISSING", forged)
+            daemon.set(deny_unix=True)
+            with Gateway(home, env=env_of(home), prefix=prefix) as gateway:
+                check("by a port where a socket may not be set", gateway.wait_output("(by http://127.0.0.1:"), gateway.output())
+                door = daemon.carry(handlers(daemon.serve())[0].removeprefix("http://"))
+                answer = Visitor(door, bob).connect(Device(os.path.join(home, "p")))
+                check("where its headers cannot be proved and do not count", code_of(answer) == "AUTH_TAILSCALE_PROXY_MISSING", answer)
+                check("which is said", gateway.wait_output("run as different users"), gateway.output())
+
+
 def from_the_internet():
     with scratch() as home, Daemon(home) as daemon, Gateway(home, config=FUNNEL, env=env_of(home), token=False) as gateway:
         check("Funnel with a password", gateway.wait_output("from the whole Internet"), gateway.output())
@@ -251,7 +282,8 @@ in_namespace = tailnet_kit.enter_namespace()
 if not in_namespace:
     kit.skip("tailscaled's proxy", "no network namespace can be made here")
     kit.finish()
-for part in (in_and_out, an_old_tailscaled, what_does_not_go, refused_at_the_start, through_the_proxy, trusted, from_the_internet):
+for part in (in_and_out, an_old_tailscaled, what_does_not_go, refused_at_the_start, through_the_proxy, trusted, an_ordinary_user,
+             from_the_internet):
     began = time.monotonic()
     part()
     print(f"{part.__name__}: {time.monotonic() - began:.1f} s", flush=True)

@@ -36,13 +36,17 @@ static const struct {
      "{Foreground:{x:{TCP:{'8443':{HTTPS:true}}},s1:{" OURS "}}}", false, NULL},
     /* ours already: the same again */
     {"{Foreground:{s1:{" OURS "}}}", "s1", "{Foreground:{s1:{" OURS "}}}", false, NULL},
+    /* of a bus that is gone, and tailscaled does not know it yet */
+    {"{Foreground:{old:{" OURS "},x:{}}}", "s1", "{Foreground:{x:{},s1:{" OURS "}}}", false, NULL},
     /* the port is somebody's */
     {"{TCP:{'443':{HTTPS:true}},Web:{'gw.tail1.ts.net:443':{Handlers:{'/app':{Proxy:'http://"
      "127.0.0.1:3000'}}}}}",
      "s1", NULL, false, "/app -> http://127.0.0.1:3000"},
     {"{TCP:{'443':{TCPForward:'127.0.0.1:22'}}}", NULL, NULL, false, "TCP -> 127.0.0.1:22"},
     {"{TCP:{'443':{HTTPS:true}}}", "s1", NULL, false, "a listener without a handler"},
-    {"{Foreground:{x:{" OURS "}}}", "s1", NULL, false, "in the foreground"},
+    {"{Foreground:{x:{TCP:{'443':{HTTPS:true}},Web:{'gw.tail1.ts.net:443':{Handlers:{'/':{Proxy:"
+     "'http://127.0.0.1:3000'}}}}}}}",
+     "s1", NULL, false, "in the foreground"},
     {"{AllowFunnel:{'gw.tail1.ts.net:443':true}}", "s1", NULL, false, "would be public"},
     {"{TCP:[1]}", "s1", NULL, false, "TCP is array"},
     {"{Foreground:{x:7}}", "s1", NULL, false, "not what we know"},
