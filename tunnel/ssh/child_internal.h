@@ -6,7 +6,7 @@
 #include "tunnel/ssh/session_internal.h"
 
 #define CHILD_FORWARDS_MAX 64
-#define CHILD_ARGS_MAX     48
+#define CHILD_ARGS_MAX     64
 #define CHILD_HELPER_MS    20000
 #define CHILD_PROVE_MS     300 /* a first stream that is refused over there ends within this */
 

@@ -62,9 +62,9 @@ size_t child_arguments(const struct ssh *ssh, bool master, const char *argv[CHIL
     size_t n = 0;
 
     argv[n++] = ssh->ssh_program != NULL ? ssh->ssh_program : "ssh";
-    if (!master || ssh->config_file != NULL) {
+    if (!master || ssh->host.config_file != NULL) {
         argv[n++] = "-F";
-        argv[n++] = master ? ssh->config_file : "/dev/null";
+        argv[n++] = master ? ssh->host.config_file : "/dev/null";
     }
     for (size_t i = 0; i < COUNT(fixed); i++)
         argv[n++] = fixed[i];
@@ -165,8 +165,45 @@ static bool child_folder(struct ssh_child *c)
     return true;
 }
 
+/* Where $HOME is not the account's, ssh's own "~" is not ours (host.c): its files are named in full. A path as ssh
+ * reads one: quoted, "%" doubled. */
+static void child_add_path(struct buf *out, const char *path)
+{
+    buf_add_char(out, '"');
+    for (; *path != '\0'; path++) {
+        if (*path == '%' || *path == '"' || *path == '\\')
+            buf_add_char(out, *path == '%' ? '%' : '\\');
+        buf_add_char(out, *path);
+    }
+    buf_add_str(out, "\" ");
+}
+
+/* The options' text, one after the other with its NUL, into text; returns how many. */
+static size_t child_home_options(const struct ssh *ssh, struct buf *text)
+{
+    const struct ssh_host *host = &ssh->host;
+    size_t count = 0;
+
+    if (host->config_file == NULL || ssh->config_file != NULL)
+        return 0;
+    if (host->user_known_hosts_count > 0) {
+        buf_add_str(text, "-oUserKnownHostsFile=");
+        for (size_t i = 0; i < host->user_known_hosts_count; i++)
+            child_add_path(text, host->known_hosts[i]);
+        buf_add_char(text, '\0');
+        count++;
+    }
+    for (size_t i = 0; i < host->identity_count; i++, count++) {
+        buf_add_str(text, "-oIdentityFile=");
+        child_add_path(text, host->identity_files[i]);
+        buf_add_char(text, '\0');
+    }
+    return text->bad ? 0 : count;
+}
+
 static int child_launch(struct ssh *ssh, struct fault *why)
 {
+    CLEAN(buf_done) struct buf home = {0};
     struct ssh_child *c = ssh->child;
     const char *argv[CHILD_ARGS_MAX];
     char port[16];
@@ -178,12 +215,17 @@ static int child_launch(struct ssh *ssh, struct fault *why)
     argv[n++] = "-M";
     argv[n++] = "-N";
     argv[n++] = "-oClearAllForwardings=yes";
-    argv[n++] = ssh->policy->accept_new ? "-oStrictHostKeyChecking=accept-new"
-                                        : "-oStrictHostKeyChecking=yes";
+    argv[n++] = ssh->policy->accept_new || ssh->host.accept_new
+                    ? "-oStrictHostKeyChecking=accept-new"
+                    : "-oStrictHostKeyChecking=yes";
     argv[n++] = "-oServerAliveInterval=2";
     argv[n++] = "-oServerAliveCountMax=2";
     argv[n++] = "-oConnectTimeout=15";
     argv[n++] = "-oTCPKeepAlive=yes";
+    buf_init(&home, 65536);
+    size_t options = child_home_options(ssh, &home);
+    for (const char *at = home.data; options > 0; options--, at += strlen(at) + 1)
+        argv[n++] = at;
     if (ssh->identity != NULL) {
         argv[n++] = "-i";
         argv[n++] = ssh->identity;

@@ -217,6 +217,34 @@ T(without_a_child_it_says_what_to_do)
     kit_free(k);
 }
 
+/* $HOME elsewhere: its configuration, its keys, its known hosts, not the account's. */
+T(another_home)
+{
+    struct kit *k = kit_rsa("");
+    char *home = mem_format("%s/a home %%h", k->rig->folder), *was = mem_string(getenv("HOME"));
+    char *folder = mem_format("%s/.ssh", home), *command;
+    struct ssh_facts facts;
+
+    command = mem_format("mkdir -p -m 700 '%s' && cd '%s' && cp ../../id_rsa . && cp "
+                         "../../known_hosts . && echo 'GlobalKnownHostsFile /dev/null' > config",
+                         folder, folder);
+    const char *argv[] = {"sh", "-c", command, NULL};
+    t_eq(sshd_rig_run(argv), 0);
+    setenv("HOME", home, 1);
+    k->rig->options.config_file = NULL;
+    t_eq(kit_open(k), 0);
+    t_str(k->why.text, "");
+    ssh_facts(k->ssh, &facts);
+    t_ok(facts.child);
+    kit_close(k);
+    setenv("HOME", was, 1);
+    mem_free(home);
+    mem_free(was);
+    mem_free(folder);
+    mem_free(command);
+    kit_free(k);
+}
+
 T(closed_in_every_state)
 {
     struct kit *k = kit_rsa("");
