@@ -133,7 +133,7 @@ def usage():
             code, out, err = run(home, "tunnel", *args)
             check(f"tunnel {' '.join(args)}: status 2 and why", code == 2 and says in err and not out, f"{code} {out} {err}")
         code, out, err = run(home, "tunnel", "--help")
-        check("--help is about tunnels", code == 0 and "culvert tunnel up TARGET" in out and "systemctl --user" in out, out)
+        check("--help is about tunnels", code == 0 and "up TARGET " in out and "systemctl --user" in out, out)
         code, out, err = run(home, "tunnel", "status")
         check("no tunnel: status 3 and how to start one", code == 3 and "culvert tunnel up" in err, f"{code} {err}")
         code, out, err = run(home, "tunnel", "status", "--json")
