@@ -94,7 +94,9 @@ static const char *errno_reason(int error)
     case EHOSTUNREACH:
     case ENETUNREACH: return "no route to that host";
     case ETIMEDOUT: return "no answer";
-    case 0: return "it takes connections but closed this one before the upgrade";
+    case 0:
+        return "it takes connections but closed this one before the upgrade; if it speaks TLS, use "
+               "wss://";
     default: return strerror(error);
     }
 }

@@ -32,7 +32,7 @@ struct client {
     uint64_t last_id;
     /* The call that is waited for. */
     char waiting_id[24];
-    bool final, answered, interrupted, closed, opened;
+    bool final, answered, interrupted, closed, vanished, opened;
     struct json *payload;
     int result;
     struct fault fault;
@@ -147,6 +147,7 @@ static void on_closed(struct ws *ws, void *arg, uint16_t code, const char *reaso
 
     (void)ws;
     client->closed = true;
+    client->vanished = code == 1006;
     client->ws = NULL;
     if (!client->fault.code)
         fault_set(&client->fault, -ERR_CLOSED, "the gateway closed the connection (%u%s%s)", code,
@@ -192,7 +193,8 @@ static int turn_until(struct client *client, const bool *done, int64_t wait_ms,
     if (client->interrupted)
         return fault_set(reterr_fault, -ERR_INTERRUPTED, "interrupted");
     if (client->closed) {
-        road_why(client->road, &client->fault); /* a lost tunnel is the better reason */
+        if (client->vanished && client->road)
+            road_why(client->road, &client->fault);
         if (reterr_fault)
             *reterr_fault = client->fault;
         return client->fault.code;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define DIAL_MS 20000
+#define NEWS_MS 500 /* for the tunnel to say why, once its connection has gone */
 
 struct road {
     struct target *target; /* borrowed */
@@ -275,10 +276,23 @@ int road_open(struct target *target, struct loop *loop, bool *interrupted, struc
     return 0;
 }
 
-void road_why(const struct road *road, struct fault *reterr_fault)
+static void on_time(void *late)
 {
-    if (road && road->over && reterr_fault)
-        *reterr_fault = road->why;
+    *(bool *)late = true;
+}
+
+void road_why(struct road *road, struct fault *reterr_fault)
+{
+    struct timer timer = {0};
+    bool late = false;
+
+    timer_start(road->loop, &timer, NEWS_MS, 0, on_time, &late);
+    while (!road->over && !late)
+        loop_turn(road->loop, true);
+    timer_stop(road->loop, &timer);
+    if (road->over)
+        fault_set(reterr_fault, road->why.code, "the way to %s was lost: %s", road->target->place,
+                  road->why.text);
 }
 
 struct road *road_close(struct road *road)

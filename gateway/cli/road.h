@@ -13,6 +13,6 @@ int road_open(struct target *target, struct loop *loop, bool *interrupted, struc
               struct fault *reterr_fault);
 /* The command is connected: nobody else comes in any more, nothing is left on disk. */
 void road_seal(struct road *road);
-/* Why it ended, if it did; else unchanged. */
-void road_why(const struct road *road, struct fault *reterr_fault);
+/* The connection vanished: why the road ended, if it did (it may hear of that a moment later); else unchanged. */
+void road_why(struct road *road, struct fault *reterr_fault);
 struct road *road_close(struct road *road); /* NULL ok */

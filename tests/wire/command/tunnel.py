@@ -284,6 +284,11 @@ def by_url():
         write(f"{home}/.ssh/config", open(host.config).read() + two)
         code, _, err = run(home, "health", "--url", "ssh://other")
         check("a token is for the gateway it came from", code == 4 and "token" in err, f"{code} {err}")
+        follower = subprocess.Popen([kit.CULVERT, "logs", "-f", "--url", "ssh://gate"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        check("a command that goes on", "culvert" in follower.stdout.readline())
+        host.cut()
+        _, err = follower.communicate(timeout=kit.WAIT_S)
+        check("… ends with the tunnel: status 3 and why", follower.returncode == 3 and "the way to ssh://gate was lost" in err, f"{follower.returncode} {err}")
         gone_and_silent(home, host)
 
 
