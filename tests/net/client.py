@@ -2,7 +2,7 @@
 goes it comes back. What happens is told a JSON line each, times as wall milliseconds.
 
     client.py FILE URL watch [PERIOD_MS]          {"up": ms} {"down": ms, "why"} {"answer": ms, "took"} ...
-    client.py FILE URL load PER_SECOND SECONDS    {"asked", "answered", "p50", "p99", "max"} (ms)
+    client.py FILE URL load PER_SECOND SECONDS    {"asked", "answered", "p50", "p99", "max"} (ms); SIGTERM ends it sooner
     client.py FILE URL many COUNT                 {"connected", "answered"}: all open at the same time
     client.py FILE URL once                       {"up"} or {"refused", "request"}
 
@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import os
+import signal
 import sys
 import time
 
@@ -94,7 +95,7 @@ class Peer:
 
     def __init__(self, device, url):
         self.device, (self.host, self.port) = device, url.split("//")[1].strip("/").rsplit(":", 1)
-        self.waiting, self.next = {}, 0
+        self.waiting, self.next, self.ended = {}, 0, None
 
     async def connect(self):
         self.reader, self.writer = await asyncio.open_connection(self.host, int(self.port), limit=2 * FRAME_MAX)
@@ -117,6 +118,8 @@ class Peer:
         return self
 
     async def request(self, method, params=None):
+        if self.ended:
+            raise ConnectionError(self.ended)
         self.next += 1
         key, answer = str(self.next), asyncio.get_running_loop().create_future()
         self.waiting[key] = answer
@@ -130,10 +133,11 @@ class Peer:
                 if frame.get("type") == "res" and frame["id"] in self.waiting:
                     self.waiting.pop(frame["id"]).set_result(frame)
         except (OSError, EOFError, asyncio.CancelledError) as error:
+            self.ended = str(error) or type(error).__name__
             self.close()
             for answer in self.waiting.values():
                 if not answer.done():
-                    answer.set_exception(ConnectionError(str(error) or type(error).__name__))
+                    answer.set_exception(ConnectionError(self.ended))
 
     def write(self, value):
         data, mask = json.dumps(value).encode(), os.urandom(4)
@@ -185,8 +189,9 @@ async def load(device, url, per_second, seconds):
         await peer.request(METHOD)
         took.append((time.monotonic() - began) * 1000)
 
-    began, asked = time.monotonic(), 0
-    while time.monotonic() - began < float(seconds):
+    began, asked, told = time.monotonic(), 0, asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    while time.monotonic() - began < float(seconds) and not told.is_set():
         task = asyncio.create_task(one())
         running.add(task)
         task.add_done_callback(running.discard)

@@ -36,6 +36,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CULVERT_FOLDER = "/run/bin"  # in every host; on PATH where a test wants it
 
 libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 NEW = {"mnt": 0x00020000, "uts": 0x04000000, "ipc": 0x08000000, "pid": 0x20000000, "net": 0x40000000}
 MS_BIND, MS_REC, MS_PRIVATE, PR_SET_PDEATHSIG = 4096, 16384, 1 << 18, 1
 
@@ -56,7 +57,7 @@ def check(what, ok, seen=""):
         Checks.passed += 1
         return True
     Checks.failed.append(what)
-    say(f"FAILED {what}\n     {str(seen() if callable(seen) else seen).strip()[:1500]}")
+    say(f"FAILED {what}\n     {str(seen() if callable(seen) else seen).strip()[-3000:]}")
     return False
 
 
@@ -110,6 +111,8 @@ class World:
         need("ip", "nft", "ssh", "sshd")
         if not os.path.exists(LINK):
             skip_all(f"{LINK} is not built")
+        if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+            skip_all("/dev/net/tun is not there: a line between two hosts cannot be made")
         sweep()
         self.folder = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
         os.chmod(self.folder, 0o755)
@@ -372,6 +375,23 @@ class Process:
                 raise RuntimeError(f"{self.name} ended ({self.popen.returncode}):\n{self.output()[-3000:]}")
             return False
         return until(f"{self.name} to say {text!r}", seen, limit)
+
+
+@contextlib.contextmanager
+def asleep(pid):
+    """The process does not run, and is told nothing, neither before nor after: as a laptop that sleeps. (A stopped one hears of
+    SIGCONT.)"""
+    PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+    threads = [int(thread) for thread in os.listdir(f"/proc/{pid}/task")]
+    for thread in threads:
+        must(libc.ptrace(PTRACE_SEIZE, thread, None, None), "ptrace")
+        must(libc.ptrace(PTRACE_INTERRUPT, thread, None, None), "ptrace")
+        os.waitpid(thread, WALL)
+    try:
+        yield
+    finally:
+        for thread in threads:
+            libc.ptrace(PTRACE_DETACH, thread, None, None)
 
 
 def enter(host, user, folder, tell):

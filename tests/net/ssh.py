@@ -1,4 +1,5 @@
 """OpenSSH's own server and clients in the hosts of kit.py: keys, settings, who may log in."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -61,7 +62,13 @@ class Sshd:
                 and "[net]" not in argv[0]]
 
     def signal_sessions(self, number=signal.SIGKILL):
-        for pid, _ in self.sessions():
+        signal_all([pid for pid, _ in self.sessions()], number)
+
+
+def signal_all(pids, number):
+    """One that ends because of another is no surprise."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
 

@@ -25,7 +25,7 @@ export default async function (scenario) {
 
 const count = (text, part) => text.split(part).length - 1;
 
-function open(scenario, home, argv) {
+export function open(scenario, home, argv) {
     const terminal = path.join(import.meta.dirname, "kit/terminal.py");
     const child = scenario.spawn("python3", ["-B", terminal, ...argv], {
         env: scenario.environment(home), cwd: home, stdio: ["pipe", "pipe", "pipe"],
