@@ -62,7 +62,7 @@ int listen_add(struct gateway *gw, const struct listen_at *at, struct ws_server 
     if (gw->listeners->count == LISTENERS_MAX)
         return fault_set(reterr_fault, -ERR_FULL, "more than %d addresses to listen on",
                          LISTENERS_MAX);
-    config.door = at->door;
+    config.door = (int)at->door;
     config.host = at->host;
     config.port = at->port;
     config.unix_path = at->unix_path;

@@ -11,6 +11,19 @@
 
 #define HOST_PORT_MAX 300
 
+/* A member that is an object; NULL: there is none. What tailscaled tells is not always what we know. */
+static const struct json *object_at(const struct json *parent, const char *key)
+{
+    const struct json *child = json_kind(parent) == JSON_OBJECT ? json_get(parent, key) : NULL;
+
+    return json_kind(child) == JSON_OBJECT ? child : NULL;
+}
+
+static struct json *edit_at(struct json *parent, const char *key)
+{
+    return parent && object_at(parent, key) ? json_edit(parent, key) : NULL;
+}
+
 static void host_port_of(const struct serve_claim *claim, char out[HOST_PORT_MAX])
 {
     snprintf(out, HOST_PORT_MAX, "%.255s:%d", claim->host, SERVE_PORT);
@@ -50,16 +63,16 @@ static void describe_handler(const struct json *handler, struct buf *out)
 
 static void describe_web(const struct json *part, struct buf *out)
 {
-    json_each (site, json_get(part, "Web"))
+    json_each (site, object_at(part, "Web"))
         if (ends_with_port(json_key(site)))
-            json_each (handler, json_get(site, "Handlers"))
+            json_each (handler, object_at(site, "Handlers"))
                 describe_handler(handler, out);
 }
 
 /* What a part (the background, or one session) has on our port; "" for nothing. */
 static void describe_part(const struct json *part, struct buf *out)
 {
-    const struct json *tcp = json_get(json_get(part, "TCP"), port_text());
+    const struct json *tcp = json_get(object_at(part, "TCP"), port_text());
     const char *forward = json_string(json_get(tcp, "TCPForward"), NULL);
 
     describe_web(part, out);
@@ -87,7 +100,7 @@ static int check_port(const struct json *config, const struct serve_claim *claim
     describe_part(config, &what);
     if (what.length)
         r = taken(reterr_fault, &what, "see tailscale serve status; tailscale serve reset ends it");
-    json_each (session, json_get(config, "Foreground")) {
+    json_each (session, object_at(config, "Foreground")) {
         if (r < 0 || (claim->session && strcmp(json_key(session), claim->session) == 0))
             continue;
         describe_part(session, &what);
@@ -105,7 +118,8 @@ static int check_funnel(const struct json *config, const struct serve_claim *cla
     char host_port[HOST_PORT_MAX];
 
     host_port_of(claim, host_port);
-    if (claim->funnel || !json_boolean(json_get(json_get(config, "AllowFunnel"), host_port), false))
+    if (claim->funnel ||
+        !json_boolean(json_get(object_at(config, "AllowFunnel"), host_port), false))
         return 0;
     return fault_set(reterr_fault, -ERR_EXISTS,
                      "Funnel is on for %s, so what is served there would be public: turn it off "
@@ -116,8 +130,8 @@ static int check_funnel(const struct json *config, const struct serve_claim *cla
 /* A session of a bus that we have lost, which tailscaled has not noticed yet: the target is ours alone. */
 static void drop_lost_sessions(struct json *config, const struct serve_claim *claim)
 {
-    struct json *foreground = json_edit(config, "Foreground");
-    const struct json *session = json_first(foreground);
+    struct json *foreground = edit_at(config, "Foreground");
+    const struct json *session = foreground ? json_first(foreground) : NULL;
 
     while (session) {
         CLEAN(mem_free) char *name = mem_string(json_key(session));
@@ -135,13 +149,9 @@ static void drop_lost_sessions(struct json *config, const struct serve_claim *cl
 
 static struct json *object_in(struct json *parent, const char *key)
 {
-    struct json *child = json_edit(parent, key);
-
-    if (!child || json_kind(child) != JSON_OBJECT) {
+    if (!object_at(parent, key))
         json_put(parent, key, json_new_object());
-        child = json_edit(parent, key);
-    }
-    return child;
+    return json_edit(parent, key);
 }
 
 static void add_to(struct json *part, const struct serve_claim *claim)
@@ -207,7 +217,7 @@ int serve_config_add(struct json **config, const struct serve_claim *claim,
 
 static const struct json *part_of(const struct json *config, const struct serve_claim *claim)
 {
-    return claim->session ? json_get(json_get(config, "Foreground"), claim->session) : config;
+    return claim->session ? object_at(object_at(config, "Foreground"), claim->session) : config;
 }
 
 bool serve_config_has(const struct json *config, const struct serve_claim *claim)
@@ -216,24 +226,25 @@ bool serve_config_has(const struct json *config, const struct serve_claim *claim
     const struct json *part = part_of(config, claim);
 
     host_port_of(claim, host_port);
-    const struct json *handlers = json_get(json_get(json_get(part, "Web"), host_port), "Handlers");
-    const char *proxy = json_string(json_get(json_get(handlers, "/"), "Proxy"), "");
-    bool public = json_boolean(json_get(json_get(part, "AllowFunnel"), host_port), false);
+    const struct json *handlers =
+        object_at(object_at(object_at(part, "Web"), host_port), "Handlers");
+    const char *proxy = json_string(json_get(object_at(handlers, "/"), "Proxy"), "");
+    bool public = json_boolean(json_get(object_at(part, "AllowFunnel"), host_port), false);
     return strcmp(proxy, claim->target) == 0 && (!claim->funnel || public) &&
-           json_boolean(json_path(json_get(json_get(part, "TCP"), port_text()), "HTTPS"), false);
+           json_boolean(json_get(object_at(object_at(part, "TCP"), port_text()), "HTTPS"), false);
 }
 
 /* ---- out ---- */
 
 static void remove_if_empty(struct json *parent, const char *key)
 {
-    if (json_get(parent, key) && json_count(json_get(parent, key)) == 0)
+    if (object_at(parent, key) && json_count(object_at(parent, key)) == 0)
         json_remove(parent, key);
 }
 
 static bool port_is_used(const struct json *config, const char *port)
 {
-    json_each (site, json_get(config, "Web")) {
+    json_each (site, object_at(config, "Web")) {
         const char *colon = strrchr(json_key(site), ':');
         if (colon && strcmp(colon + 1, port) == 0)
             return true;
@@ -245,9 +256,9 @@ static bool port_is_used(const struct json *config, const char *port)
 static void remove_site(struct json *config, const char *host_port)
 {
     const char *colon = strrchr(host_port, ':');
-    struct json *tcp = json_edit(config, "TCP"), *funnel = json_edit(config, "AllowFunnel");
+    struct json *tcp = edit_at(config, "TCP"), *funnel = edit_at(config, "AllowFunnel");
 
-    json_remove(json_edit(config, "Web"), host_port);
+    json_remove(edit_at(config, "Web"), host_port);
     if (funnel)
         json_remove(funnel, host_port);
     if (tcp && colon && !port_is_used(config, colon + 1))
@@ -260,10 +271,8 @@ static void remove_site(struct json *config, const char *host_port)
 static bool remove_handler(struct json *config, const char *host_port, const char *path,
                            const char *target)
 {
-    struct json *web = json_edit(config, "Web");
-    struct json *site = web ? json_edit(web, host_port) : NULL;
-    struct json *handlers = site ? json_edit(site, "Handlers") : NULL;
-    const struct json *handler = handlers ? json_get(handlers, path) : NULL;
+    struct json *handlers = edit_at(edit_at(edit_at(config, "Web"), host_port), "Handlers");
+    const struct json *handler = object_at(handlers, path);
 
     if (strcmp(json_string(json_get(handler, "Proxy"), ""), target) != 0)
         return false;
@@ -278,7 +287,7 @@ static bool remove_handler(struct json *config, const char *host_port, const cha
 bool serve_config_remove(struct json *config, const struct serve_claim *claim)
 {
     char host_port[HOST_PORT_MAX];
-    struct json *foreground = json_edit(config, "Foreground");
+    struct json *foreground = edit_at(config, "Foreground");
 
     host_port_of(claim, host_port);
     if (!claim->session)
@@ -305,8 +314,8 @@ static bool leads_to(const char *target, int port)
 
 static bool remove_first_to(struct json *config, int port)
 {
-    json_each (site, json_get(config, "Web"))
-        json_each (handler, json_get(site, "Handlers")) {
+    json_each (site, object_at(config, "Web"))
+        json_each (handler, object_at(site, "Handlers")) {
             const char *proxy = json_string(json_get(handler, "Proxy"), NULL);
             if (!proxy || !leads_to(proxy, port))
                 continue;

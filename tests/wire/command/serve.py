@@ -58,7 +58,7 @@ def in_and_out():
             old = list(config["Foreground"])
             daemon.post("drop", "")
             check("the bus ends: there again under a new session",
-                  until(lambda: handlers(daemon.serve()) and list(daemon.serve()["Foreground"]) != old), daemon.serve())
+                  until(lambda: (now := daemon.serve()) and handlers(now) and list(now["Foreground"]) != old), daemon.serve())
         check("the end takes ours out and leaves theirs", until(lambda: not handlers(daemon.serve())) and without_ours(daemon.serve()), daemon.serve())
         gateway = Gateway(home, config=SERVE, env=env_of(home))
         check("it serves again", gateway.wait_output(f"https://{NAME}/ leads here"), gateway.output())
