@@ -216,20 +216,36 @@ static void turn_on_unread(void *arg)
     ssh_turn_soon(ssh);
 }
 
+static bool turn_has_reader(struct ssh *ssh)
+{
+    for (size_t i = 0; i < ssh->channel_count; i++) {
+        if (ssh->channels[i]->lib != NULL && ssh->channels[i]->state != CHANNEL_GONE)
+            return true;
+    }
+    return ssh->opening != NULL || ssh->listening > 0 || ssh_listens_read_socket(ssh);
+}
+
+static bool turn_has_unread(const struct ssh *ssh)
+{
+    char c;
+    ssize_t n = recv(ssh->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n >= 0 || (errno != EAGAIN && errno != EINTR); /* its end is something too */
+}
+
 /* libssh2 reads the socket only on behalf of a channel, an open or a listener. Without any, what the server says (its
  * other host keys, a keepalive) must wait for one: soon there is, or a ping makes one. */
 static void turn_ready(struct ssh *ssh)
 {
-    bool reader = ssh_channels_read_socket(ssh) || ssh_listens_read_socket(ssh);
-
+    (void)ssh_channels_read_socket(ssh);
     if (ssh->doomed)
         return;
     ssh_listens_advance(ssh);
     ssh_opens_advance(ssh);
     ssh_channels_advance(ssh);
-    if (reader || ssh->opening != NULL || ssh->listening > 0) {
+    if (turn_has_reader(ssh)) {
         timer_stop(ssh->loop, &ssh->unread);
-    } else if (!timer_running(&ssh->unread) && ssh->watched > 0) {
+    } else if (!timer_running(&ssh->unread) && turn_has_unread(ssh)) {
         timer_start(ssh->loop, &ssh->unread, 50, 0, turn_on_unread, ssh);
     }
 }
