@@ -59,7 +59,7 @@ static void check_on_bridge(void *arg, int result, const struct fault *why)
 {
     struct check *check = arg;
     struct fault fault = {0};
-    size_t length;
+    size_t length = 0;
     const char *line;
 
     CHECK(check, CHECK_MAGIC);

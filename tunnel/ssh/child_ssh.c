@@ -79,8 +79,10 @@ void child_take_noise(char *to, size_t size, const char *text, size_t length)
 
     if (length == 0 || n + 4 >= size)
         return;
-    if (n > 0)
-        n += (size_t)snprintf(to + n, size - n, "; ");
+    if (n > 0) {
+        to[n++] = ';';
+        to[n++] = ' ';
+    }
     for (size_t i = 0; i < length && n + 1 < size; i++)
         to[n++] = text[i] >= ' ' && text[i] < 127 ? text[i] : ' ';
     to[n < size ? n : size - 1] = '\0';

@@ -33,6 +33,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum host_key_verdict verdict = check(text, size, 22);
     require(verdict != HOST_KEY_KNOWN || memmem(data, size, "AAAAC3NzaC1lZDI1NTE5AAAAIGtq", 28));
     (void)check(text, size, 2200);
+
+    struct known_line line;
+    if (known_line_revoked(text, size, &line))
+        require(line.base64 >= text && line.base64 + line.base64_length <= text + size);
     memcpy(text + size, KEY_LINE, sizeof(KEY_LINE) - 1);
     require(check(text, size + sizeof(KEY_LINE) - 1, 22) == HOST_KEY_REVOKED);
     return 0;
