@@ -42,7 +42,8 @@ struct sshd_rig {
     struct watch *watch;
     pid_t pids[SSHD_RIG_PIDS]; /* of each connection, its process group too; 0: reaped */
     size_t count;
-    bool refuse; /* accept and hang up at once: an sshd that is not there */
+    char shadow[300]; /* "": the machine's own */
+    bool refuse;      /* accept and hang up at once: an sshd that is not there */
 };
 
 /* Runs a program to its end; its status. */
@@ -124,7 +125,12 @@ static inline void sshd_rig_authorize(const struct sshd_rig *rig, const char *na
 static inline void sshd_rig_spawn(struct sshd_rig *rig, int fd)
 {
     char config[300];
-    const char *argv[] = {"/usr/sbin/sshd", "-i", "-e", "-f", config, NULL};
+    char *script =
+        mem_format("mount --bind %s /etc/shadow && exec /usr/sbin/sshd -i -e -f %s/sshd_config",
+                   rig->shadow, rig->folder);
+    const char *plain[] = {"/usr/sbin/sshd", "-i", "-e", "-f", config, NULL};
+    const char *apart[] = {"/usr/bin/unshare", "-m", "/bin/sh", "-c", script, NULL};
+    const char *const *argv = rig->shadow[0] != '\0' ? apart : plain;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
 
@@ -143,6 +149,23 @@ static inline void sshd_rig_spawn(struct sshd_rig *rig, int fd)
         rig->count++;
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
+    mem_free(script);
+}
+
+/* From now on this user's password there is the one of the hash (crypt(3)), in a mount namespace of each
+ * connection's own. false: not root, or no namespaces here. */
+static inline bool sshd_rig_password(struct sshd_rig *rig, const char *hash)
+{
+    const char *argv[] = {"/usr/bin/unshare", "-m", "true", NULL};
+    char *line;
+
+    if (geteuid() != 0 || sshd_rig_run(argv) != 0)
+        return false;
+    line = mem_format("%s:%s:19000:0:99999:7:::\n", rig->user, hash);
+    sshd_rig_write(rig, "shadow", line);
+    mem_free(line);
+    (void)snprintf(rig->shadow, sizeof rig->shadow, "%s/shadow", rig->folder);
+    return true;
 }
 
 static inline void sshd_rig_on_connection(void *arg, int events)

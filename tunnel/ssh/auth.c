@@ -2,6 +2,7 @@
  *   auth_none       the server's list of methods (some let anybody in)
  *   auth_wait_keys  the agent's list
  *   auth_publickey  key by key (auth_keys.c orders them, auth_sign.c tries one)
+ *   auth_again      what the server takes now: after one of several factors it says less
  *   auth_password, auth_interactive   when the person asked for that
  *   auth_over       says what was tried, or hands over to a child ssh
  * Runs in turns; between them an agent signs or a person types. */
@@ -17,7 +18,9 @@
 static bool auth_none(struct ssh_auth *auth);
 static bool auth_wait_keys(struct ssh_auth *auth);
 static bool auth_publickey(struct ssh_auth *auth);
+static bool auth_again(struct ssh_auth *auth);
 static bool auth_password(struct ssh_auth *auth);
+static bool auth_interactive(struct ssh_auth *auth);
 static bool auth_over(struct ssh_auth *auth);
 
 void auth_note(struct ssh_auth *auth, const char *format, ...)
@@ -86,23 +89,29 @@ static bool auth_next(struct ssh_auth *auth, bool (*advance)(struct ssh_auth *))
 
 /* ---- none ---- */
 
-static bool auth_none(struct ssh_auth *auth)
+/* The server's list of methods, or EAGAIN, 1 when it let us in, another error. */
+static int auth_list(struct ssh_auth *auth)
 {
     struct ssh *ssh = auth->ssh;
-    const struct ssh_host *host = &ssh->host;
-    const char *list = libssh2_userauth_list(ssh->lib, host->user, (unsigned)strlen(host->user));
+    const char *user = ssh->host.user;
+    const char *list = libssh2_userauth_list(ssh->lib, user, (unsigned)strlen(user));
     int r = list == NULL ? libssh2_session_last_errno(ssh->lib) : 0;
 
-    if (list == NULL && r == LIBSSH2_ERROR_EAGAIN)
-        return false;
-    if (list == NULL && libssh2_userauth_authenticated(ssh->lib))
-        return true;
-    if (list == NULL) {
-        if (!auth_lost(auth, r))
-            (void)ssh_turn_fine(ssh, r, "authentication");
-        return false;
-    }
-    (void)snprintf(auth->methods, sizeof auth->methods, "%.255s", list);
+    if (list != NULL)
+        (void)snprintf(auth->methods, sizeof auth->methods, "%.255s", list);
+    else if (r != LIBSSH2_ERROR_EAGAIN && libssh2_userauth_authenticated(ssh->lib))
+        r = 1;
+    if (r < 0 && r != LIBSSH2_ERROR_EAGAIN && !auth_lost(auth, r))
+        (void)ssh_turn_fine(ssh, r, "authentication");
+    return r;
+}
+
+static bool auth_none(struct ssh_auth *auth)
+{
+    int r = auth_list(auth);
+
+    if (r != 0)
+        return r == 1;
     if (strstr(auth->methods, "publickey") == NULL)
         return auth_next(auth, auth_password);
     auth_keys_load(auth);
@@ -145,7 +154,14 @@ static bool auth_publickey(struct ssh_auth *auth)
         if (auth_lost(auth, r))
             return false;
     }
-    return auth_next(auth, auth_password);
+    return auth_next(auth, auth->ssh->policy->password ? auth_again : auth_over);
+}
+
+static bool auth_again(struct ssh_auth *auth)
+{
+    int r = auth_list(auth);
+
+    return r == 0 ? auth_next(auth, auth_password) : r == 1;
 }
 
 /* ---- password ---- */
@@ -187,7 +203,7 @@ static bool auth_password(struct ssh_auth *auth)
 
     if (!ssh->policy->password || !ssh->host.password_allowed ||
         strstr(auth->methods, password_name) == NULL)
-        return auth_next(auth, auth_over);
+        return auth_next(auth, auth_interactive);
     password = auth_get_password(auth);
     if (password == NULL && !auth->answered)
         return false;
@@ -208,6 +224,25 @@ static bool auth_password(struct ssh_auth *auth)
     if (auth_lost(auth, r))
         return false;
     return ++auth->asks < AUTH_ASKS_MAX ? auth_password(auth) : auth_next(auth, auth_over);
+}
+
+/* ---- keyboard-interactive: what the server asks, a person answers ---- */
+
+static bool auth_interactive(struct ssh_auth *auth)
+{
+    struct ssh *ssh = auth->ssh;
+    int r;
+
+    if (!ssh->policy->password || ssh->policy->ask == NULL ||
+        strstr(auth->methods, "keyboard-interactive") == NULL)
+        return auth_next(auth, auth_over);
+    r = auth_lend(auth, auth_interactive_call);
+    if (r == 0 || r == LIBSSH2_ERROR_EAGAIN)
+        return r == 0;
+    auth_note(auth, "keyboard-interactive (not accepted)");
+    if (auth_lost(auth, r))
+        return false;
+    return ++auth->asks < AUTH_ASKS_MAX ? auth_interactive(auth) : auth_next(auth, auth_over);
 }
 
 /* ---- the end ---- */
@@ -251,9 +286,4 @@ struct ssh_auth *ssh_auth_free(struct ssh_auth *auth)
     auth->answer = auth_wipe(auth->answer);
     auth->passphrase = auth_wipe(auth->passphrase);
     return mem_free(auth);
-}
-
-void ssh_auth_cancel(struct ssh_auth *auth)
-{
-    (void)auth;
 }

@@ -42,7 +42,10 @@ void ssh_answer(struct ssh_question *shown, const char *answer)
     auth->answer = auth_wipe(auth->answer);
     auth->answer = mem_string(answer);
     auth->answered = true;
-    ssh_turn_soon(auth->ssh);
+    if (auth->on_answer != NULL)
+        auth->on_answer(auth);
+    else
+        ssh_turn_soon(auth->ssh);
 }
 
 void auth_forget_answer(struct ssh_auth *auth)

@@ -19,6 +19,7 @@ struct auth_key {
 
 enum auth_sign_state { AUTH_SIGN_NONE, AUTH_SIGN_WAITS, AUTH_SIGN_DONE };
 struct auth_question;
+struct auth_loan;
 
 struct ssh_auth {
     struct ssh *ssh;
@@ -42,6 +43,11 @@ struct ssh_auth {
     char *answer;                   /* its answer until it is used; wiped */
     bool answered;                  /* answer NULL: nobody */
     unsigned asks;
+    void (*on_answer)(struct ssh_auth *auth); /* NULL: the next turn sees it */
+
+    struct auth_loan *loan; /* the session is lent to a job */
+    bool lent_over;
+    int lent_result;
     char *passphrase; /* given to libssh2 for the key that is tried; wiped */
 
     struct buf tried;  /* for the error: what was tried and how it went */
@@ -58,6 +64,9 @@ void auth_keys_done(struct ssh_auth *auth);
 /* auth_sign.c: LIBSSH2_ERROR_EAGAIN, 0, or refused. */
 int auth_key_try(struct ssh_auth *auth, const struct auth_key *key);
 void auth_key_over(struct ssh_auth *auth); /* the next one starts anew */
+/* auth_lend.c: runs call in the pool with libssh2's session; EAGAIN until it is over, then its result. */
+int auth_lend(struct ssh_auth *auth, int (*call)(struct ssh_auth *auth));
+int auth_interactive_call(struct ssh_auth *auth);
 /* auth_ask.c */
 bool auth_ask(struct ssh_auth *auth, enum ssh_question_kind kind, const char *prompt,
               bool echo); /* false: nobody to ask */

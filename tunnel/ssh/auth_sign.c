@@ -173,11 +173,22 @@ static int file_failed(struct ssh_auth *auth, const struct auth_key *key, int r)
     return auth_key_try(auth, key);
 }
 
+/* In this turn, or in the pool when a passphrase has to be turned into a key. */
+static int file_call(struct ssh_auth *auth)
+{
+    struct ssh *ssh = auth->ssh;
+    const struct key_file *file = auth->keys[auth->at].file;
+    const char *user = ssh->host.user;
+
+    return libssh2_userauth_publickey_frommemory(ssh->lib, user, strlen(user), auth->pub,
+                                                 auth->pub != NULL ? strlen(auth->pub) : 0,
+                                                 file->text, file->text_length, auth->passphrase);
+}
+
 static int try_file(struct ssh_auth *auth, const struct auth_key *key)
 {
     struct ssh *ssh = auth->ssh;
     const struct key_file *file = key->file;
-    const char *user = ssh->host.user;
     int r;
 
     if (file->encrypted && auth->passphrase == NULL &&
@@ -190,9 +201,7 @@ static int try_file(struct ssh_auth *auth, const struct auth_key *key)
     }
     if (auth->pub == NULL)
         auth->pub = file_public(file);
-    r = libssh2_userauth_publickey_frommemory(ssh->lib, user, strlen(user), auth->pub,
-                                              auth->pub != NULL ? strlen(auth->pub) : 0, file->text,
-                                              file->text_length, auth->passphrase);
+    r = auth->passphrase != NULL ? auth_lend(auth, file_call) : file_call(auth);
     if (r == 0 && auth->passphrase != NULL)
         ssh_secrets_put(ssh->policy->secrets, file->path, auth->passphrase);
     if (r == 0 || r == LIBSSH2_ERROR_EAGAIN || auth->ssh->socket_ended)

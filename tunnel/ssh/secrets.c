@@ -74,6 +74,8 @@ void ssh_secrets_put(struct ssh_secrets *secrets, const char *name, const char *
     struct secret *secret;
     char *page;
 
+    if (value == ssh_secrets_get(secrets, name))
+        return; /* it came from here */
     ssh_secrets_forget(secrets, name);
     if (secrets == NULL || secrets->count == SECRETS_MAX || strlen(value) > SECRET_LENGTH_MAX)
         return;

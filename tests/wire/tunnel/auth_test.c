@@ -193,3 +193,84 @@ T(an_agent_that_hangs_does_not_hold_us)
     kit_free(k);
     agent_end(&agent);
 }
+
+/* ---- passwords: crypt("correct horse") ---- */
+
+#define HORSE                                                                                      \
+    "$6$culvert$EQDjU4kRMHeu86TqKPDyQO/"                                                           \
+    "NLdRZyHweXGmkAPTIOScjk2ORfqpq7rshJjjOzYw1.RvKKo0GIAOv6fgBgdFsS0"
+
+static struct kit *kit_password(const char *sshd_extra)
+{
+    struct kit *k = kit_new(sshd_extra);
+
+    if (!sshd_rig_password(k->rig, HORSE)) {
+        kit_free(k);
+        t_skip("needs root and mount namespaces for a password of its own");
+        return NULL;
+    }
+    client_config(k, lines("IdentityAgent none\nIdentityFile /nonexistent\n"));
+    k->policy.password = true;
+    k->answer = "correct horse";
+    return k;
+}
+
+T(a_password_when_it_was_asked_for)
+{
+    struct kit *k = kit_password("PasswordAuthentication yes\n");
+
+    k->policy.password = false;
+    t_eq(kit_open(k), -ERR_AUTH); /* not by itself */
+    t_eq(k->asked, 0);
+    t_has(k->why.text, "--password");
+    kit_close(k);
+    k->policy.password = true;
+    t_eq(kit_open(k), 0);
+    t_str(k->why.text, "");
+    t_eq(k->asked, 1);
+    t_has(k->prompts, "Password of ");
+    kit_close(k);
+    t_eq(kit_open(k), 0);
+    t_eq(k->asked, 1); /* remembered */
+    kit_free(k);
+}
+
+T(a_wrong_password)
+{
+    struct kit *k = kit_password("PasswordAuthentication yes\n");
+
+    k->answer = "battery staple";
+    t_eq(kit_open(k), -ERR_AUTH);
+    t_eq(k->asked, 3);
+    t_has(k->why.text, "password (wrong)");
+    t_ok(strstr(k->why.text, "battery") == NULL);
+    kit_free(k);
+}
+
+T(questions_of_the_server)
+{
+    struct kit *k = kit_password("UsePAM yes\nKbdInteractiveAuthentication yes\n");
+
+    t_eq(kit_open(k), 0);
+    t_str(k->why.text, "");
+    t_eq(k->asked, 1);
+    t_has(k->prompts, "assword");
+    kit_close(k);
+    k->answer = NULL; /* closed while somebody should answer */
+    kit_start(k);
+    KIT_UNTIL(k, k->question != NULL);
+    kit_close(k);
+    KIT_UNTIL(k, k->ended);
+    ssh_answer(TAKE(k->question), "too late");
+    kit_start(k); /* and nobody does */
+    KIT_UNTIL(k, k->question != NULL);
+    ssh_answer(TAKE(k->question), NULL);
+    for (int i = 0; i < 2; i++) {
+        KIT_UNTIL(k, k->question != NULL || k->ended);
+        if (k->question != NULL)
+            ssh_answer(TAKE(k->question), NULL);
+    }
+    KIT_UNTIL(k, k->ended);
+    t_eq(k->result, -ERR_AUTH);
+    kit_free(k);
+}
