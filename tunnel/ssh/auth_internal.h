@@ -45,6 +45,7 @@ struct ssh_auth {
     unsigned asks;
     void (*on_answer)(struct ssh_auth *auth); /* NULL: the next turn sees it */
 
+    int (*lend_call)(struct ssh_auth *auth);
     struct auth_loan *loan; /* the session is lent to a job */
     bool lent_over;
     int lent_result;

@@ -3,7 +3,7 @@
  * whole session is lent to a job of the pool for that call: ssh->lent, and nobody else touches libssh2 until it is
  * back. A question goes to the loop as a message; the job waits for the answer, or for the end of everything.
  *
- * Path: auth_lend starts the job and says EAGAIN; lend_on_done gives the session back; the next auth_lend gives the
+ * Path: auth_lend has the job started at the end of the turn and says EAGAIN; lend_on_done gives the session back; the next auth_lend gives the
  * call's result. */
 #include "tunnel/ssh/auth_internal.h"
 
@@ -78,29 +78,34 @@ static void lend_on_done(struct op *op, int result)
     loan_leave(loan);
 }
 
+/* At the end of a turn, when nothing more of it touches the session. */
+static void lend_start(void *arg)
+{
+    struct ssh *ssh = arg;
+    struct auth_loan *loan = NEW(struct auth_loan);
+
+    loan->ssh = ssh;
+    loan->call = ssh->auth->lend_call;
+    (void)pthread_mutex_init(&loan->lock, NULL);
+    (void)pthread_cond_init(&loan->changed, NULL);
+    ssh->auth->loan = loan;
+    ssh->lent = ssh->may_read = true;
+    ssh->socket_empty = false;
+    ssh->turn_read = 0;
+    ssh_hold(ssh);
+    op_init(&loan->op, ssh->loop, lend_on_done, /* deadline_ms= */ 0);
+    work_run(&loan->op, lend_run, loan, NULL);
+}
+
 int auth_lend(struct ssh_auth *auth, int (*call)(struct ssh_auth *auth))
 {
-    struct auth_loan *loan;
-
     if (auth->lent_over) {
         auth->lent_over = false;
         return auth
             ->lent_result; /* also EAGAIN: when the socket has something, the next job goes on */
     }
-    if (auth->loan != NULL)
-        return LIBSSH2_ERROR_EAGAIN;
-    loan = NEW(struct auth_loan);
-    loan->ssh = auth->ssh;
-    loan->call = call;
-    (void)pthread_mutex_init(&loan->lock, NULL);
-    (void)pthread_cond_init(&loan->changed, NULL);
-    auth->loan = loan;
-    auth->ssh->lent = auth->ssh->may_read = true;
-    auth->ssh->socket_empty = false;
-    auth->ssh->turn_read = 0;
-    ssh_hold(auth->ssh);
-    op_init(&loan->op, auth->ssh->loop, lend_on_done, /* deadline_ms= */ 0);
-    work_run(&loan->op, lend_run, loan, NULL);
+    auth->lend_call = call;
+    auth->ssh->after = lend_start;
     return LIBSSH2_ERROR_EAGAIN;
 }
 

@@ -241,6 +241,8 @@ static void channel_closed_by_peer(struct ssh_channel *channel)
 /* n <= 0 of a read: the end, or nothing for now. */
 static void channel_read_over(struct ssh_channel *channel, ssize_t n)
 {
+    int r;
+
     if (n < 0) {
         (void)ssh_turn_fine(channel->ssh, n, NULL);
         return;
@@ -250,8 +252,10 @@ static void channel_read_over(struct ssh_channel *channel, ssize_t n)
         if (channel->events.ended != NULL)
             channel->events.ended(channel->arg);
     }
-    if (!channel->dropped && !channel->ssh->closed &&
-        libssh2_channel_wait_closed(channel->lib) == 0)
+    if (channel->dropped || channel->ssh->closed)
+        return;
+    r = libssh2_channel_wait_closed(channel->lib);
+    if (r == 0 || r == LIBSSH2_ERROR_INVAL) /* data after the close took its end back */
         channel_closed_by_peer(channel);
 }
 
@@ -299,6 +303,8 @@ static size_t channel_write_chunk(struct ssh_channel *channel, const char *data,
 
     if (n > 0)
         return (size_t)n;
+    if (n == 0 && libssh2_channel_window_write(channel->lib) > 0)
+        ssh_fail(channel->ssh, -ERR_CORRUPT, "the server takes packets of 0 bytes: it is broken");
     if (n != LIBSSH2_ERROR_EAGAIN) {
         if (n != LIBSSH2_ERROR_CHANNEL_CLOSED && n != LIBSSH2_ERROR_CHANNEL_EOF_SENT)
             (void)ssh_turn_fine(channel->ssh, n, NULL);

@@ -285,7 +285,7 @@ void ssh_facts(const struct ssh *ssh, struct ssh_facts *ret)
         .algorithms = ssh->algorithms,
         .child = ssh->child != NULL,
         .rtt_ms = ssh->rtt_ms,
-        .bytes_in = ssh->bytes_in,
+        .bytes_in = ssh->lent ? 0 : ssh->bytes_in, /* the pool's, then */
         .bytes_out = ssh->bytes_out,
         .channels = ssh->channel_count,
     };

@@ -256,14 +256,19 @@ static void turn_wait(struct ssh *ssh)
 
     if (ssh->watch == NULL)
         return;
-    if (timer_running(&ssh->unread) || ssh->lent || ssh->doomed)
+    if (ssh->lent) { /* not even looked at */
+        watch_change(ssh->watch, 0);
+        ssh->watched = 0;
+        return;
+    }
+    if (timer_running(&ssh->unread) || ssh->doomed)
         events = 0;
     if (output_waiting(ssh) > 0 && !ssh->doomed)
         events |= POLLOUT;
     if (events != ssh->watched)
         watch_change(ssh->watch, events);
     ssh->watched = events;
-    if (ssh->turn_read >= SSH_TURN_READ && !ssh->lent)
+    if (ssh->turn_read >= SSH_TURN_READ)
         ssh_turn_soon(ssh);
 }
 
