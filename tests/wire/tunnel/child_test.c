@@ -8,6 +8,7 @@ static struct kit *kit_rsa(const char *sshd_extra)
     struct kit *k = kit_new(sshd_extra);
     char *text;
 
+    (void)setenv("XDG_RUNTIME_DIR", t_tmpdir(), 1); /* where its sockets are */
     sshd_rig_key(k->rig, "id_rsa", "rsa", "");
     sshd_rig_write(k->rig, "authorized_keys", "");
     sshd_rig_authorize(k->rig, "id_rsa", "");
@@ -25,8 +26,10 @@ static size_t folders_left(void)
 {
     glob_t found;
     size_t n;
+    char pattern[300];
 
-    if (glob("/tmp/culvert-ssh-*", 0, NULL, &found) != 0)
+    (void)snprintf(pattern, sizeof pattern, "%s/culvert-ssh-*", t_tmpdir());
+    if (glob(pattern, 0, NULL, &found) != 0)
         return 0;
     n = found.gl_pathc;
     globfree(&found);
