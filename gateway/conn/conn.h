@@ -24,9 +24,10 @@ DEFINE_ID(conn_id);
     268435456 /* queued for all connections; past it the slowest is dropped */
 #define CONN_INPUT_TOTAL_MAX 134217728 /* half-received messages of all connections; likewise */
 #define CONN_HALF_OPEN_ADDRESS_MAX                                                                 \
-    64                          /* handshakes of one remote address; loopback has no such share */
-#define CONN_TICK_MS      30000 /* policy.tickIntervalMs */
-#define CONN_HANDSHAKE_MS 15000
+    64 /* handshakes of one remote address; loopback has no such share */
+#define CONN_HALF_OPEN_TUNNEL_MAX 256   /* and of one SSH or unix user */
+#define CONN_TICK_MS              30000 /* policy.tickIntervalMs */
+#define CONN_HANDSHAKE_MS         15000
 
 enum conn_state { CONN_OPENED, CONN_CHECKING, CONN_OPEN, CONN_CLOSING, CONN_STATES };
 

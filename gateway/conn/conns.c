@@ -323,14 +323,15 @@ int conns_upgrade(void *arg, const struct ws_request *request)
 /* One remote address has only its share of the unfinished handshakes. */
 static bool address_is_full(struct conns *conns, const struct ingress *ingress)
 {
-    size_t same = 0;
+    size_t same = 0,
+           share = ingress->signed_in ? CONN_HALF_OPEN_TUNNEL_MAX : CONN_HALF_OPEN_ADDRESS_MAX;
 
-    if (ingress->exempt || conns->half_open < CONN_HALF_OPEN_ADDRESS_MAX)
+    if (ingress->exempt || conns->half_open < share)
         return false;
     for (const struct conn *c = conns->first; c; c = c->next)
         same += is_half_open(c->state) && c->handshake &&
                 strcmp(c->handshake->ingress.rate_key, ingress->rate_key) == 0;
-    return same >= CONN_HALF_OPEN_ADDRESS_MAX;
+    return same >= share;
 }
 
 /* Who has said nothing for longest makes room, then who waits out the penalty of a wrong guess: neither

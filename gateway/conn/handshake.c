@@ -404,6 +404,8 @@ static void settle(struct conn *conn)
         handshake_refuse(conn, REFUSAL_UNAVAILABLE);
         return;
     }
+    if (h->need != PAIRING_NONE && strcmp(via, PAIRING_VIA_TRUST) == 0)
+        log_info("%s paired by tunnel.trust: %s", conn->uuid, h->from);
     /* What the credential could not give is not asked for any more. */
     device_carries(conn->gw, device_find(conn->gw, h->key.id), conn->identity, &carry);
     h->asked &= scope_effective(carry.scopes, 4);

@@ -210,6 +210,7 @@ static void judge_unix(const struct ingress_facts *facts, struct ingress *in)
     in->exempt = in->own_uid || (facts->transport == WS_UNIX && !facts->identity);
     snprintf(in->rate_key, sizeof(in->rate_key), "%s",
              facts->transport == WS_TUNNEL ? "tunnel" : "unix");
+    in->signed_in = facts->identity && facts->identity->kind != IDENTITY_PUBLISH;
     if (facts->identity)
         peer_identity_rate_key(facts->identity, in->rate_key);
     if (claimed && address_parse(claimed, strlen(claimed), &address))

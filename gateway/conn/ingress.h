@@ -33,6 +33,7 @@ struct ingress {
     bool trusted_proxy; /* and the socket's other end is one of gateway.trustedProxies */
     bool browser;       /* an Origin was there (and allowed) */
     bool own_page;      /* and it is this listener's own: the page came from us */
+    bool signed_in;     /* through an SSH server, or a user of this host: no stranger */
     bool exempt;        /* failed authentication is delayed, never locked out */
     char address[ADDRESS_TEXT];           /* the client's; "" when it has none */
     char rate_key[IDENTITY_RATE_KEY_MAX]; /* what the limiter counts; never empty */

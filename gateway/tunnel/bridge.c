@@ -73,7 +73,8 @@ static void register_bridge(struct arrival *arrival, bool vouched)
         return;
     }
     arrival->ticket = ticket->id;
-    log_info("a tunnel for %s", who);
+    if (tunnels_may_say(arrival->tunnels, &arrival->tunnels->news, "tunnels came or went"))
+        log_info("a tunnel for %s", who);
     offer(arrival, text);
     crypto_wipe(text, sizeof(text));
 }
@@ -83,7 +84,10 @@ static void on_known(struct op *op, int result)
     struct arrival *arrival = CONTAINER(op, struct arrival, op);
 
     CHECK(arrival, ARRIVAL_MAGIC);
-    if (result < 0 && arrival->uid == (uint32_t)geteuid())
+    arrival->looking = false;
+    arrival->tunnels->looks--;
+    if (result < 0 && tunnels_may_say(arrival->tunnels, &arrival->tunnels->news, "looked at") &&
+        arrival->uid == (uint32_t)geteuid())
         log_info("what a bridge tells of itself does not count: %s", op->fault.text);
     register_bridge(arrival, result == 0);
 }
@@ -101,6 +105,12 @@ void arrival_bridge(struct arrival *arrival)
         arrival_refuse(arrival, fault.text);
         return;
     }
+    if (arrival->tunnels->looks == TUNNEL_LOOKS_MAX) { /* local peers wait in the same line */
+        arrival_refuse(arrival, "too many tunnels register at once, try again");
+        return;
+    }
+    arrival->looking = true;
+    arrival->tunnels->looks++;
     op_init(&arrival->op, gw->loop, on_known, 0);
     local_ask(conns_local_gate(gw), &arrival->op,
               &(struct local_question){
@@ -121,6 +131,7 @@ void arrival_bridge_readable(struct arrival *arrival)
 
     if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
         return;
-    log_info("a tunnel of uid %u has ended", arrival->uid);
+    if (tunnels_may_say(arrival->tunnels, &arrival->tunnels->news, "tunnels came or went"))
+        log_info("a tunnel of uid %u has ended", arrival->uid);
     arrival_free(arrival);
 }

@@ -23,6 +23,7 @@ struct arrival {
     struct timer deadline;
     struct buf line;
     bool waiting; /* for its line */
+    bool looking; /* the pool looks at it */
 
     /* a bridge */
     struct json *tree;
@@ -30,6 +31,12 @@ struct arrival {
     struct local_answer who;
     struct op op;
     uint64_t ticket; /* 0: none yet */
+};
+
+/* So many lines in a minute; the others are counted. */
+struct words {
+    int64_t since;
+    unsigned said, unsaid;
 };
 
 struct tunnels {
@@ -41,13 +48,15 @@ struct tunnels {
     struct timer retry; /* after running out of descriptors */
     struct arrival *arrivals;
     size_t waiting;
-    int64_t complaints_since;
-    unsigned complaints, unsaid;
+    unsigned looks;
+    struct words complaints, news; /* what the log may still say */
 };
 
 /* tunnels.c */
 void arrival_free(struct arrival *arrival);
 void arrival_say(struct arrival *arrival, const struct buf *line);
+/* Something of this kind may be logged now. */
+bool tunnels_may_say(struct tunnels *tunnels, struct words *words, const char *what);
 /* An error line, the log, the end. */
 void arrival_refuse(struct arrival *arrival, const char *why);
 

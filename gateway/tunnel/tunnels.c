@@ -22,8 +22,8 @@
 
 #define ACCEPTS_PER_TURN 32
 #define RETRY_MS         250
-#define COMPLAINTS_MAX   10 /* lines of the log in a minute */
-#define COMPLAINTS_MS    60000
+#define WORDS_MAX        10 /* lines of the log in a minute, of each kind */
+#define WORDS_MS         60000
 
 /* ---- the configuration changed ---- */
 
@@ -128,6 +128,7 @@ void arrival_free(struct arrival *arrival)
     if (arrival->fd >= 0)
         close(arrival->fd);
     tunnels->waiting -= arrival->waiting;
+    tunnels->looks -= arrival->looking;
     *arrival->link = arrival->next;
     if (arrival->next)
         arrival->next->link = arrival->link;
@@ -141,23 +142,28 @@ void arrival_free(struct arrival *arrival)
         tunnels_ticket_end(tunnels->gw, ticket);
 }
 
-/* One line each, without the ticket; past so many in a minute they are counted. */
-static void complain(struct tunnels *tunnels, const struct arrival *arrival, const char *why)
+bool tunnels_may_say(struct tunnels *tunnels, struct words *words, const char *what)
 {
     int64_t now = loop_now(tunnels->gw->loop);
 
-    if (!tunnels->complaints || now - tunnels->complaints_since > COMPLAINTS_MS) {
-        if (tunnels->unsaid)
-            log_warn("tunnel.sock: %u more refused", tunnels->unsaid);
-        tunnels->complaints_since = now;
-        tunnels->complaints = tunnels->unsaid = 0;
+    if (!words->said || now - words->since > WORDS_MS) {
+        if (words->unsaid)
+            log_info("tunnel.sock: %u more %s", words->unsaid, what);
+        *words = (struct words){.since = now};
     }
-    if (tunnels->complaints == COMPLAINTS_MAX) {
-        tunnels->unsaid++;
-        return;
+    if (words->said == WORDS_MAX) {
+        words->unsaid++;
+        return false;
     }
-    tunnels->complaints++;
-    log_warn("tunnel.sock: refused a connection of uid %u: %s", arrival->uid, why);
+    words->said++;
+    return true;
+}
+
+/* Never with the ticket. */
+static void complain(struct tunnels *tunnels, const struct arrival *arrival, const char *why)
+{
+    if (tunnels_may_say(tunnels, &tunnels->complaints, "refused"))
+        log_warn("tunnel.sock: refused a connection of uid %u: %s", arrival->uid, why);
 }
 
 void arrival_say(struct arrival *arrival, const struct buf *line)

@@ -14,6 +14,7 @@ struct peer_identity;
     128 /* connections that have not said their line yet; one more: the oldest goes */
 #define TUNNEL_ARRIVALS_USER_MAX 64 /* of one unix user; one more: that user's oldest goes */
 #define TUNNEL_LINE_MS           5000
+#define TUNNEL_LOOKS_MAX         8 /* bridges that are looked at; one more is refused */
 
 struct tunnels *tunnels_new(struct gateway *gw) MUSTCHECK;
 struct tunnels *tunnels_free(

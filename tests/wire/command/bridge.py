@@ -211,6 +211,8 @@ def tickets():
     with scratch() as home, Gateway(home) as gateway, Bridge(home, "--as", "alice") as bridge:
         offer, path = bridge.offer, bridge.offer["socket"]
         check("the first bytes behind the ticket are not lost", b"200 OK" in say(path, stream(offer) + REQUEST))
+        page = say(path, stream(offer) + b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        check("WebChat is served on it", b"200 OK" in page and b"text/html" in page, page[:300])
         check("it is good for any number of streams", b"200 OK" in say(path, stream(offer) + REQUEST))
         s = connect(path)
         for i in range(0, len(stream(offer)), 7):
@@ -272,6 +274,25 @@ def crowds():
         check("nor anybody at gateway.sock", status == 0, err)
         for s in silent + half:
             s.close()
+
+
+    with scratch() as home, Gateway(home) as gateway, Bridge(home) as bridge:
+        path, met = bridge.offer["socket"], []
+        for _ in range(100):
+            s = connect(path)
+            s.sendall(stream(bridge.offer))
+            met.append((s, websocket(s)))
+        check("a hundred at once through one tunnel are all challenged", all(b"connect.challenge" in said for _, said in met))
+        for s, _ in met:
+            s.close()
+        many = [connect(path) for _ in range(60)]
+        for s in many:
+            s.sendall(b'CULVERT/1 bridge {"as":"x"}\n')
+        said = [s.recv(65536) for s in many]
+        check("of many bridges at once some are told to try again", any(b"try again" in a for a in said) and any(b'"ticket"' in a for a in said), said[:3])
+        for s in many:
+            s.close()
+        check("and the log stays short", gateway.output().count("a tunnel") <= 12, gateway.output())
 
 
 def who_comes_is_asked_about():
