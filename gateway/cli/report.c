@@ -186,8 +186,9 @@ bool report_change(const char *target, const struct tunnel_status *before,
     bool first = before->since == 0;
     enum mood was = mood_of(before->state), is = mood_of(now->state);
 
-    if (!first && was == is &&
-        (is == MOOD_UP || is == MOOD_NEW || strcmp(before->last_error, now->last_error) == 0))
+    if (!first &&
+        (is == MOOD_NEW || /* one more try after a refusal that was told */
+         (was == is && (is == MOOD_UP || strcmp(before->last_error, now->last_error) == 0))))
         return false;
     switch (is) {
     case MOOD_NEW: snprintf(out, REPORT_TEXT_MAX, "connecting to %s", target); return true;
@@ -230,8 +231,7 @@ static void line_away(const struct tunnel_status *status, int64_t wall_ms, char 
     if (status->held)
         snprintf(held, sizeof(held), ", %u connection%s wait%s", status->held,
                  status->held == 1 ? "" : "s", status->held == 1 ? "s" : "");
-    snprintf(out, size, "%s%s%s%s", wait, held, status->last_error[0] ? " | " : "",
-             status->last_error);
+    snprintf(out, size, "%s%s", wait, held); /* why stands above it */
 }
 
 void report_line(const char *target, const struct tunnel_status *status, int64_t wall_ms,
@@ -239,7 +239,8 @@ void report_line(const char *target, const struct tunnel_status *status, int64_t
 {
     char rest[REPORT_TEXT_MAX / 2], since[32];
 
-    span_text(wall_ms - status->since, since);
+    bool lost = status->state != TUNNEL_UP && status->lost_at > status->back_at;
+    span_text(wall_ms - (lost ? status->lost_at : status->since), since);
     if (status->state == TUNNEL_UP)
         line_up(status, rest, sizeof(rest));
     else

@@ -92,9 +92,14 @@ LogLevel VERBOSE
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, how)
 
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
+    def leave(self):
+        """Nobody listens there any more."""
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+
+    def close(self):
+        self.leave()
         self.cut()
         for child in self.children:
             child.wait(timeout=kit.WAIT_S)

@@ -267,6 +267,19 @@ def refused():
         check("the same with --url", code == 4 and "authorized_keys" in err and not left_behind(home), f"{code} {err}")
 
 
+def not_there():
+    """A host that is away is waited for, and that is said once."""
+    with world() as (home, gateway, host):
+        host.leave()
+        with up(home, "gate", "--listen", "127.0.0.1:0") as tunnel:
+            tunnel.wait_line("no way yet: ")
+            time.sleep(2)
+            check("one line however often it tries", len(tunnel.lines) == 2 and "refused" in tunnel.lines[1], tunnel.lines)
+            code, out, _ = run(home, "tunnel", "status", "gate")
+            check("status 1, and why", code == 1 and "refused" in out, f"{code} {out}")
+            check("it ends as well as any", tunnel.end(signal.SIGTERM)[0] == 0 and not left_behind(home))
+
+
 def by_url():
     with world() as (home, gateway, host):
         env = environment(home)
@@ -354,7 +367,7 @@ if __name__ == "__main__":
     if why := sshd.missing():
         kit.skip("everything", why)
         kit.finish()
-    parts = [usage, a_tunnel, killed, for_systemd, refused, by_url, checked, at_a_terminal]
+    parts = [usage, a_tunnel, killed, for_systemd, refused, not_there, by_url, checked, at_a_terminal]
     for part in parts:
         if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
             part()

@@ -57,6 +57,8 @@ T(what_needs_a_person)
     t_str(change(&connecting, &failed), "refused: the host key changed");
     t_str(change(&failed, &failed), "-");
     t_str(change(&connecting, &away), "no way yet: no route; trying again");
+    t_str(change(&away, &connecting), "-"); /* the next try */
+    t_str(change(&failed, &connecting), "-");
 }
 
 T(the_line)
@@ -73,7 +75,10 @@ T(the_line)
     away.next_attempt_at = 63500;
     away.held = 2;
     report_line("me@host", &away, 61000, line);
-    t_str(line, "me@host waiting | 60 s | next try in 3 s, 2 connections wait | no route");
+    t_str(line, "me@host waiting | 60 s | next try in 3 s, 2 connections wait");
+    away.lost_at = 31000;
+    report_line("me@host", &away, 61000, line);
+    t_has(line, "waiting | 30 s |");
 }
 
 T(to_other_processes)
