@@ -111,11 +111,39 @@ def says_what_is_wrong(bob):
 
 def survives_tailscaled(world_, bob):
     world_.nodes["box"].restart()
-    until(lambda: world_.nodes["box"].status()["BackendState"] == "Running")
     check("tailscaled on the gateway's host begins anew: the next command works", until(lambda: bob.call("health")[0] == 0, 40))
     world_.nodes["laptop"].restart()
-    until(lambda: world_.nodes["laptop"].status()["BackendState"] == "Running")
     check("so on our own", until(lambda: bob.call("health")[0] == 0, 40))
+
+
+def by_the_kernel(gateway, box, laptop, bob):
+    """Both tailscaled with an interface of their own: the gateway listens on its address, and a connection goes straight."""
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        kit.skip("by the kernel's way", "no /dev/net/tun here")
+        return
+    address = box.status()["TailscaleIPs"][0]
+    if not (box.restart("tailscale0") and until(lambda: box.status()["TUN"])):
+        check("tailscaled has a kernel interface", False, box.log()[-2000:])
+        return
+    check("an interface comes: the gateway listens on the tailnet's address", gateway.wait_output(f"listening on {address}"), gateway.output())
+    check("a peer comes by it", until(lambda: bob.call("health")[0] == 0, 40))
+    check("we have an interface too", laptop.restart("tailscale0") and until(lambda: laptop.status()["TUN"]), laptop.log()[-2000:])
+    dials = lambda: laptop.log().count("/localapi/v0/dial")  # noqa: E731
+    before = dials()
+    command = laptop.inside(kit.CULVERT, "call", "health", "--url", "ts://box", "--token-file", bob.token)
+    straight = lambda: subprocess.run(command, env=bob.env, capture_output=True, text=True, timeout=60)  # noqa: E731
+    check("from inside its namespace the kernel leads there", until(lambda: straight().returncode == 0, 40), straight())
+    check("so tailscaled is not asked to connect", dials() == before, laptop.log()[-2000:])
+    check("from outside of it tailscaled is", bob.call("health")[0] == 0 and dials() == before + 1, dials() - before)
+
+
+def serve_without_certificates(owner, box):
+    """headscale gives out none: the gateway says so and leaves tailscaled's configuration alone."""
+    config = json.dumps({"gateway": {"tailscale": {"mode": "serve"}}})
+    with Gateway(owner.home, "--port", str(PORT), env=owner.env, config=config) as gateway:
+        check("serve without certificates is told", gateway.wait_output("switch HTTPS on"), gateway.output())
+        check("also by status", "switch HTTPS on" in owner.run("status")[1])
+        check("and nothing is written", ask(box.socket, "GET", "serve-config")[2] == "null")
 
 
 # ---- the double ----
@@ -246,6 +274,8 @@ def main():
                 discovers(people[0])
                 says_what_is_wrong(people[0])
                 survives_tailscaled(tailnet, people[0])
+                by_the_kernel(gateway, box, laptop, people[0])
+            serve_without_certificates(owner, box)
             ips = {name: node.status()["TailscaleIPs"] for name, node in tailnet.nodes.items()}
             double_is_true(folder, laptop, ips)
         finally:

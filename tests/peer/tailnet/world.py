@@ -1,5 +1,6 @@
 """A tailnet of this test's own: headscale and tailscaled with userspace networking. The gateway's host is a network namespace,
-which has headscale too; every other node has one, so that its loopback is its own; a bridge joins them and leads nowhere else."""
+which has headscale too; every other node has one, so that its loopback is its own; a bridge joins them and leads nowhere else.
+With a kernel interface tailscaled sees to names and firewall: it is told not to, and has a resolv.conf of its own in any case."""
 import http.client
 import json
 import os
@@ -27,7 +28,7 @@ def enter():
         ip("link set lo up", "link add ways type bridge", f"addr add {HOST}/24 dev ways", "link set ways up",
            "route add default via 10.77.0.254")
         return True
-    for way in (["unshare", "-n"], ["unshare", "-rn"]):
+    for way in (["unshare", "-nm"], ["unshare", "-rnm"]):
         if subprocess.run([*way, "ip", "link", "add", "ways", "type", "bridge"], capture_output=True).returncode == 0:
             os.environ["TAILNET_WORLD"] = "1"
             os.execvp("unshare", [*way, sys.executable, "-B", *sys.argv])
@@ -96,16 +97,16 @@ class Node:
     def __init__(self, world, name, key):
         self.world, self.name, self.home = world, name, os.path.join(world.home, name)
         self.socket = os.path.join(self.home, "tailscaled.sock")
-        self.number = len(world.nodes) + 1
+        self.number, self.tun = len(world.nodes) + 1, "userspace-networking"
         os.mkdir(self.home)
         self.start()
         done = self.tailscale("up", "--login-server", f"http://{HOST}:{CONTROL}", "--authkey", key, "--hostname", name,
-                              "--timeout", "30s")
+                              "--timeout", "30s", "--accept-dns=false", "--netfilter-mode=off")
         if done.returncode:
             raise RuntimeError(f"{name} does not come up: {done.stderr}\n{open(self.program.log_path).read()[-2000:]}")
 
     def start(self):
-        command = [os.path.join(BIN, "tailscaled"), "--tun=userspace-networking", f"--socket={self.socket}",
+        command = [os.path.join(BIN, "tailscaled"), f"--tun={self.tun}", f"--socket={self.socket}",
                    f"--statedir={self.home}", "--no-logs-no-support", "--port=0"]
         if os.path.exists(self.socket):
             os.unlink(self.socket)
@@ -124,9 +125,18 @@ class Node:
         subprocess.run(["ip", "link", "del", port], capture_output=True)  # of a namespace that is going
         ip(f"link add {port} type veth peer name way netns {pid}", f"link set {port} master ways", f"link set {port} up")
 
-    def restart(self):
+    def restart(self, tun=None):
         self.program.stop()
+        self.tun = tun or self.tun
         self.start()
+        return until(lambda: self.status()["BackendState"] == "Running")
+
+    def log(self):
+        return open(self.program.log_path, errors="replace").read()
+
+    def inside(self, *command):
+        """The command in this node's namespace."""
+        return (["nsenter", "-t", str(self.program.process.pid), "-n"] if self.number > 1 else []) + list(command)
 
     def tailscale(self, *args, timeout=60):
         return subprocess.run([os.path.join(BIN, "tailscale"), f"--socket={self.socket}", *args], capture_output=True, text=True,
@@ -139,6 +149,7 @@ class Node:
 class World:
     def __init__(self, home, policy):
         self.home, self.nodes = home, {}
+        subprocess.run(["mount", "--bind", self.write("resolv.conf", ""), "/etc/resolv.conf"], check=True)
         self.write("policy.json", json.dumps(policy))
         self.config = self.write("headscale.yaml", json.dumps(self.settings()))
         self.headscale = Program(home, "headscale", [os.path.join(BIN, "headscale"), "-c", self.config, "serve"])

@@ -192,6 +192,30 @@ T(dial_says_what_is_wrong)
     end();
 }
 
+T(dial_in_a_tailnet_too_large_to_read_leaves_the_name_to_the_daemon)
+{
+    struct wait w;
+    struct tailnet_status status;
+    struct buf patch;
+    int fd;
+
+    begin((const char *const[]){"hello", NULL});
+    buf_init(&patch, 4u << 20);
+    buf_add_str(&patch, "{'nodes':{");
+    for (int i = 0; i < 4000; i++)
+        buf_addf(&patch, "%s'n%d':{'ip':['100.65.%d.%d']}", i ? "," : "", i, i / 256, i % 256);
+    buf_addf(&patch, "},'dial':{'100.64.0.2:4242':'127.0.0.1:%d'}}", server->port);
+    localapi_set(api, patch.data);
+    buf_done(&patch);
+    tailnet_status_get(tailnet, ready(&w), /* peers= */ true, &status);
+    localapi_wait(loop, &w.over);
+    t_eq(w.result, -ERR_UNSUPPORTED);
+    t_has(w.op.fault.text, "values");
+    t_eq(dial(&w, "box", 4242, &fd), 0);
+    (void)close(fd);
+    end();
+}
+
 T(dial_may_be_left_at_any_time)
 {
     struct wait w;
