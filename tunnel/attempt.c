@@ -21,10 +21,13 @@ struct attempt {
 static void attempt_on_step(void *arg, enum ssh_step step, const char *detail)
 {
     struct attempt *attempt = arg;
+    bool reached = attempt->step <= SSH_STEP_CONNECT && step > SSH_STEP_CONNECT;
 
     (void)detail;
     attempt->step = step;
     attempt->moved = loop_now(attempt->config->loop);
+    if (reached && attempt->events->reached)
+        attempt->events->reached(attempt->arg, attempt);
 }
 
 static void attempt_on_notice(void *arg, const char *text)

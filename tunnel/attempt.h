@@ -7,6 +7,7 @@
 struct attempt;
 /* None comes from inside an attempt_* call. */
 struct attempt_events {
+    void (*reached)(void *arg, struct attempt *attempt); /* it is past TCP; NULL ok */
     void (*ready)(void *arg, struct attempt *attempt);
     void (*refused)(void *arg, struct attempt *attempt, const struct fault *why);
     void (*lost)(void *arg, struct attempt *attempt, const struct fault *why); /* it was ready */

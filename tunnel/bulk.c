@@ -127,7 +127,8 @@ static void bulk_on_lost(void *arg, struct attempt *attempt, const struct fault 
     bulk_again(bulk);
 }
 
-static const struct attempt_events bulk_events = {bulk_on_ready, bulk_on_refused, bulk_on_lost};
+static const struct attempt_events bulk_events = {
+    .ready = bulk_on_ready, .refused = bulk_on_refused, .lost = bulk_on_lost};
 
 static void bulk_open(void *arg)
 {

@@ -154,6 +154,20 @@ static void attempts_drop(struct link *link)
         attempt_free(link->attempts[--link->attempt_count]);
 }
 
+/* The path is there: those that still wait for it would only come to the server to hang up, which it may hold against
+ * us (sshd_config(5) PerSourcePenalties, MaxStartups). */
+static void link_on_attempt_reached(void *arg, struct attempt *attempt)
+{
+    struct link *link = arg;
+
+    CHECK(link, LINK_MAGIC);
+    for (size_t i = link->attempt_count; i-- > 0;) {
+        struct attempt *other = link->attempts[i];
+        if (other != attempt && attempt_step(other) <= SSH_STEP_CONNECT)
+            attempts_drop_one(link, other);
+    }
+}
+
 static void link_on_attempt_ready(void *arg, struct attempt *attempt)
 {
     struct link *link = arg;
@@ -185,7 +199,11 @@ static void link_on_attempt_lost(void *arg, struct attempt *attempt, const struc
 }
 
 static const struct attempt_events link_attempt_events = {
-    link_on_attempt_ready, link_on_attempt_refused, link_on_attempt_lost};
+    .reached = link_on_attempt_reached,
+    .ready = link_on_attempt_ready,
+    .refused = link_on_attempt_refused,
+    .lost = link_on_attempt_lost,
+};
 
 static void link_attempt(struct link *link)
 {

@@ -80,6 +80,24 @@ T(silence_brings_fresh_attempts_the_oldest_stays)
     rig_end();
 }
 
+T(the_first_past_tcp_takes_the_others_off_the_line)
+{
+    rig_start(0, false);
+    loop_advance(g->loop, 3 * LINK_FRESH_MS);
+    t_eq(alive(), 4);
+    struct ssh *first = g->fakes[1];
+    first->policy->step(first->policy->arg, SSH_STEP_HANDSHAKE, "");
+    t_eq(alive(), 1);
+    loop_advance(g->loop, LINK_STALLED_MS + LINK_FRESH_MS); /* it stands still: a fresh one */
+    t_ok(alive() >= 2);
+    struct ssh *second = newest();
+    second->policy->step(second->policy->arg, SSH_STEP_HANDSHAKE, "");
+    t_eq(alive(), 2); /* what is past TCP is left to race */
+    ready(second);
+    t_eq(alive(), 1);
+    rig_end();
+}
+
 T(an_attempt_past_tcp_is_not_disturbed_unless_it_stands_still)
 {
     rig_start(0, false);
