@@ -1,6 +1,6 @@
 /* Is the server still there? Any byte from it says so. When none came for a while a ping goes out: the open of a
  * channel of a type no server has, which every server must refuse (RFC 4254 5.1) and libssh2 takes in. While another
- * open waits for its answer that is the ping. When nothing at all was heard for SSH_ALIVE_DEAD_MS after a ping the
+ * open waits for its answer that is the ping (but see alive_ask). When nothing at all was heard for SSH_ALIVE_DEAD_MS after a ping the
  * session is dead.
  *
  * A line that is full of our own bytes delays the ping behind them: as long as the peer's kernel goes on
@@ -50,12 +50,26 @@ static uint64_t alive_acked(const struct ssh *ssh)
     return 0;
 }
 
+/* While the server connects to a host that does not answer, no other open can be sent, and its own answer takes as
+ * long as that host does. Then a global request nobody knows asks for life. libssh2 never takes its answer out of its
+ * list: a later tcpip-forward would take it for its own (tunnel.md 2.6), so listening is over on this session. */
+static void alive_ask(struct ssh *ssh)
+{
+    int next = 0;
+
+    libssh2_keepalive_config(ssh->lib, /* want_reply= */ 1, /* seconds= */ 2);
+    (void)libssh2_keepalive_send(ssh->lib, &next);
+    ssh->asked = true;
+}
+
 void ssh_alive_ping(struct ssh *ssh)
 {
     if (ssh->phase != SSH_READY || ssh->doomed)
         return;
     if (ssh->ping_at == 0)
         ssh->ping_at = loop_now(ssh->loop);
+    if (ssh->opening != NULL && !ssh->opening->ping && ssh->opening->kind == SSH_TCP)
+        alive_ask(ssh);
     if (ssh->ping != NULL || ssh->opening != NULL)
         return; /* its answer will do */
     ssh->ping = ssh_channel_new(ssh, NULL, NULL);
@@ -102,6 +116,12 @@ static void alive_on_tick(void *arg)
     if (acked != ssh->acked) {
         ssh->acked = acked;
         ssh->acked_at = now;
+    }
+    if (ssh->opening != NULL && now - ssh->opening->asked_at > SSH_OPEN_MS) {
+        ssh_fail(ssh, -ERR_TIMEOUT, "%s did not say for %d s whether it opens a stream%s%s",
+                 ssh->host.hostname, SSH_OPEN_MS / 1000, ssh->opening->host != NULL ? " to " : "",
+                 ssh->opening->host != NULL ? ssh->opening->host : "");
+        return;
     }
     if (ssh->ping_at == 0) {
         if (now - ssh->heard_at >= alive_idle(ssh))

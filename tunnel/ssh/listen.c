@@ -64,6 +64,14 @@ void ssh_listen(struct ssh *ssh, struct op *op, const char *bind_host, int port,
         op_end(op, op->fault.code);
         return;
     }
+    if (ssh->asked) {
+        op_start(op, NULL, NULL);
+        op->fault.code = fault_set(
+            &op->fault, -ERR_BUSY,
+            "this session cannot listen any more; a new one can (libssh2 mixes up answers)");
+        op_end(op, -ERR_BUSY);
+        return;
+    }
     listener = NEW(struct ssh_listener);
     listener->ssh = ssh;
     listener->op = op;

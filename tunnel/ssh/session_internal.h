@@ -173,7 +173,7 @@ struct ssh {
     int64_t ping_at; /* when it was sent; 0: none */
     double rtt_ms;
     struct op *probe;
-    bool ping_wanted;
+    bool asked;     /* alive_ask: no tcpip-forward any more */
     uint64_t acked; /* by the peer's kernel, when last looked at */
     int64_t acked_at;
 

@@ -98,6 +98,42 @@ T(what_the_configuration_says_of_liveness_counts)
     kit_free(k);
 }
 
+/* A host behind the server that takes no connection: the server is alive all the same, and pings cannot overtake. */
+T(an_open_that_takes_long_is_no_death)
+{
+    struct kit *k = kit_new("");
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int full = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fds[4];
+    struct stream *s;
+    int64_t since;
+
+    require(bind(full, (struct sockaddr *)&address, sizeof address) == 0 && listen(full, 0) == 0);
+    require(getsockname(full, (struct sockaddr *)&address, &length) == 0);
+    for (size_t i = 0; i < COUNT(fds);
+         i++) { /* its backlog is full: the next SYN is not answered */
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(fds[i], (struct sockaddr *)&address, sizeof address);
+    }
+    t_eq(kit_open(k), 0);
+    s = stream_start(k, (struct ssh_channel_spec){
+                            .kind = SSH_TCP, .host = "127.0.0.1", .port = ntohs(address.sin_port)});
+    since = loop_now(k->loop);
+    while (!k->lost && loop_now(k->loop) - since < 7500)
+        (void)loop_turn(k->loop, /* wait= */ true);
+    t_ok(!k->lost);
+    t_eq(s->opened, 1);
+    sshd_rig_signal(k->rig, SIGSTOP); /* and now it is dead */
+    since = loop_now(k->loop);
+    KIT_UNTIL(k, k->lost);
+    t_ok(loop_now(k->loop) - since <= 6000);
+    for (size_t i = 0; i < COUNT(fds); i++)
+        (void)close(fds[i]);
+    (void)close(full);
+    stream_free(s);
+    kit_free(k);
+}
+
 /* ---- ports over there ---- */
 
 static void on_listen(struct op *op, int result)
