@@ -85,6 +85,17 @@ def an_old_tailscaled():
             check("others' handlers are as they were", without_ours(daemon.serve()), daemon.serve())
 
 
+def reset_on_exit():
+    config = '{gateway: {tailscale: {mode: "serve", resetOnExit: true}}}'
+    with scratch() as home, Daemon(home, serve=OTHERS) as daemon:
+        with Gateway(home, config=config, env=env_of(home)) as gateway:
+            until(is_in(home, "serving"))
+            site = f"{NAME}:9443"
+            daemon.set(serve={"TCP": {"9443": {"HTTPS": True}}, "Web": {site: {"Handlers": {"/": {"Proxy": f"http://127.0.0.1:{gateway.port}"}}}}})
+        check("resetOnExit: what led to our port is out too, and nothing else", site not in daemon.serve()["Web"] and without_ours(daemon.serve()),
+              daemon.serve())
+
+
 def what_does_not_go():
     taken = {"TCP": {"443": {"HTTPS": True}}, "Web": {f"{NAME}:443": {"Handlers": {"/app": {"Proxy": "http://127.0.0.1:3000"}}}}}
     rows = [("a port that is somebody's", {"serve": taken}, "/app -> http://127.0.0.1:3000"),
@@ -282,7 +293,7 @@ in_namespace = tailnet_kit.enter_namespace()
 if not in_namespace:
     kit.skip("tailscaled's proxy", "no network namespace can be made here")
     kit.finish()
-for part in (in_and_out, an_old_tailscaled, what_does_not_go, refused_at_the_start, through_the_proxy, trusted, an_ordinary_user,
+for part in (in_and_out, an_old_tailscaled, reset_on_exit, what_does_not_go, refused_at_the_start, through_the_proxy, trusted, an_ordinary_user,
              from_the_internet):
     began = time.monotonic()
     part()

@@ -8,7 +8,7 @@ import time
 import kit
 import tailnet_kit
 from kit import TOKEN, Gateway, check, environment, run, scratch
-from tailnet_kit import BOX, NAME, OWN, TAGGED, Daemon, Device, Visitor, code_of, until
+from tailnet_kit import BOX, BOX6, OWN, OWN6, TAGGED, Daemon, Device, Visitor, by_ipv6, code_of, until
 
 LOGIN = "tailscale-user-login"
 
@@ -69,6 +69,15 @@ def without_tailscaled():
         with Gateway(home, "--bind", "tailnet", env=env_of(home)) as gateway:
             check("no tailscaled: it starts", answers("127.0.0.1", gateway.port))
             check("and waits", gateway.wait_output("waiting for the tailnet"), gateway.output())
+            with by_ipv6() as there:
+                if there:
+                    check("an interface with the tailnet's addresses comes: it listens there",
+                          until(lambda: answers(OWN6, gateway.port) and answers(OWN, gateway.port)), gateway.output())
+                    device = Device(os.path.join(home, "d"))
+                    Visitor((OWN, gateway.port), source=BOX).connect(device, {"token": TOKEN})
+                    row = json.dumps(pending(home).get(device.id, {}))
+                    check("a peer has its address for a name", "bob" not in row and BOX in row, row)
+            check("and goes: no longer", until(lambda: not answers(OWN, gateway.port)), gateway.output())
             with Daemon(home):
                 check("tailscaled comes: it listens", until(lambda: answers(OWN, gateway.port), 20), gateway.output())
         code, _, err = run(home, "gateway", "--bind", "tailnet", "--auth", "none", "--port", "0", env=env_of(home))
@@ -108,6 +117,12 @@ def whois_on_direct_peers():
         check("this host by its own tailnet address is nobody of the tailnet",
               code_of(Visitor((OWN, gateway.port), source=OWN).connect(own, {"token": TOKEN})) == "PAIRING_REQUIRED")
         check("its request names no login", "alice" not in json.dumps(pending(home).get(own.id, {})), pending(home))
+        with by_ipv6() as there:
+            if there and check("the IPv6 address comes: it listens there too", until(lambda: answers(OWN6, gateway.port)), gateway.output()):
+                six = Device(os.path.join(home, "d6"))
+                Visitor((OWN6, gateway.port), source=BOX6, host=f"[{OWN6}]:{gateway.port}").connect(six, {"token": TOKEN})
+                row = json.dumps(pending(home).get(six.id, {}))
+                check("by IPv6 the same", "bob@example.com" in row and BOX6 in row, row)
         asked = sum("whois" in line and BOX in line for line in daemon.asked())
         Visitor((OWN, gateway.port), source=BOX).connect(device, {"token": TOKEN})
         check("the answer is remembered for a moment", asked == 1 and sum("whois" in line and BOX in line for line in daemon.asked()) == 1, daemon.asked())
@@ -165,6 +180,14 @@ def whois_that_fails():
             check(f"whois {name}: without a name", "bob" not in row and BOX in row, row)
 
 
+def bind_lan():
+    """Who comes to the tailnet address of a gateway that listens everywhere."""
+    with scratch() as home, Daemon(home), Gateway(home, "--bind", "lan", env=env_of(home)) as gateway:
+        device = Device(os.path.join(home, "d"))
+        Visitor((OWN, gateway.port), source=BOX).connect(device, {"token": TOKEN})
+        check("is asked about as well", "bob@example.com" in json.dumps(pending(home).get(device.id, {})), pending(home))
+
+
 def userspace():
     """tailscaled brings a peer's connection to loopback: its headers are the peer's own words."""
     with scratch() as home, Daemon(home) as daemon:
@@ -190,7 +213,8 @@ in_namespace = tailnet_kit.enter_namespace()
 if not in_namespace:
     kit.skip("the gateway in a tailnet", "no network namespace can be made here")
     kit.finish()
-for part in (follows_the_address, without_tailscaled, what_garbage_does, whois_on_direct_peers, trusted, whois_that_fails, userspace):
+for part in (follows_the_address, without_tailscaled, what_garbage_does, whois_on_direct_peers, trusted, whois_that_fails, bind_lan,
+             userspace):
     began = time.monotonic()
     part()
     print(f"{part.__name__}: {time.monotonic() - began:.1f} s", flush=True)

@@ -1,6 +1,7 @@
 """A tailnet for the tests of the command: tailscaled's double (tests/tool/localapi.py) with a tailnet address on a network
 namespace of the test's own, and a visitor that says what it likes in its headers."""
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -14,10 +15,11 @@ sys.path.insert(0, os.path.join(TOP, "tests/net"))
 from client import Device, base64url  # noqa: E402  (Ed25519 of its own)
 
 OWN, BOX, TAGGED = "100.64.0.1", "100.64.0.2", "100.64.0.3"
+OWN6, BOX6 = "fd7a:115c:a1e0::1", "fd7a:115c:a1e0::2"
 NAME = "laptop.tail1234.ts.net"
 NODES = {
-    "laptop": {"ip": [OWN], "login": "alice@example.com"},
-    "box": {"ip": [BOX], "login": "bob@example.com"},
+    "laptop": {"ip": [OWN, OWN6], "login": "alice@example.com"},
+    "box": {"ip": [BOX, BOX6], "login": "bob@example.com"},
     "robot": {"ip": [TAGGED], "tags": ["tag:robot"]},
 }
 
@@ -34,6 +36,17 @@ def enter_namespace():
             os.environ["TAILNET_NAMESPACE"] = "1"
             os.execvp("unshare", [*way, sys.executable, "-B", *sys.argv])
     return False
+
+
+@contextlib.contextmanager
+def by_ipv6():
+    """The tailnet's IPv6 addresses on the interface meanwhile. Yields whether there is IPv6."""
+    change = lambda verb: [subprocess.run(["ip", "addr", verb, f"{a}/128", "dev", "lo"], capture_output=True).returncode for a in (OWN6, BOX6)]
+    there = not any(change("add"))
+    try:
+        yield there
+    finally:
+        change("del")
 
 
 class Unix(http.client.HTTPConnection):
