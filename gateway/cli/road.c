@@ -20,6 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define PLACE   "/culvert-XXXXXX"
 #define DIAL_MS 20000
 #define NEWS_MS 500 /* for the tunnel to say why, once its connection has gone */
 
@@ -41,14 +42,21 @@ struct road {
 
 /* ---- the private socket ---- */
 
+/* Where a socket's path is not too long for the kernel; /tmp is the last resort, a fresh folder 0700 is as good there. */
+static const char *road_base(const struct target *target)
+{
+    const size_t room = sizeof(((struct sockaddr_un *)NULL)->sun_path) - sizeof(PLACE "/s");
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+    if (runtime && runtime[0] == '/' && strlen(runtime) < room && access(runtime, W_OK) == 0)
+        return runtime;
+    bool there = mkdir(target->state_dir, 0700) == 0 || errno == EEXIST;
+    return there && strlen(target->state_dir) < room ? target->state_dir : "/tmp";
+}
+
 static int road_make_place(struct road *road, struct fault *reterr_fault)
 {
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-    bool usable = runtime && runtime[0] == '/' && access(runtime, W_OK) == 0;
-
-    if (!usable && mkdir(road->target->state_dir, 0700) < 0 && errno != EEXIST)
-        usable = false; /* mkdtemp tells why */
-    road->folder = mem_format("%s/culvert-XXXXXX", usable ? runtime : road->target->state_dir);
+    road->folder = mem_format("%s" PLACE, road_base(road->target));
     if (!mkdtemp(road->folder)) {
         fault_set(reterr_fault, -ERR_IO, "cannot make a folder for a socket (%s): %s", road->folder,
                   strerrordesc_np(errno));
