@@ -17,10 +17,12 @@
 
 #define TOKENS_MAX 262144
 
-/* The system socket's folder is not ours: the key lives in the home then. */
+/* The system socket's folder is not ours (root may write to it all the same): the key lives in the home then. */
 static char *identity_home(const struct target *target)
 {
-    if (access(target->state_dir, W_OK) == 0 || access(target->state_dir, F_OK) < 0)
+    struct stat st;
+
+    if (stat(target->state_dir, &st) < 0 || st.st_uid == geteuid())
         return mem_string(target->state_dir);
     return mem_format("%s/.culvert", getenv("HOME") ? getenv("HOME") : "");
 }
