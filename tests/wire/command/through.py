@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -18,7 +19,7 @@ USER = __import__("pwd").getpwuid(os.getuid()).pw_name
 class Sshd:
     """`sshd -i` for each connection to a port of its own; `with` ends what it started."""
 
-    def __init__(self, folder, authorized=""):
+    def __init__(self, folder, authorized="", user=USER):
         self.folder, self.children = folder, []
         for name in ("host", "id"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{folder}/{name}"], check=True)
@@ -31,7 +32,7 @@ class Sshd:
         host = open(f"{folder}/host.pub").read().split()
         kit.write(f"{folder}/known", f"[127.0.0.1]:{self.port} {host[0]} {host[1]}\n")
         os.makedirs(f"{folder}/.ssh", mode=0o700, exist_ok=True)
-        kit.write(f"{folder}/.ssh/config", f"Host far\n HostName 127.0.0.1\n Port {self.port}\n User {USER}\n IdentityFile {folder}/id\n"
+        kit.write(f"{folder}/.ssh/config", f"Host far\n HostName 127.0.0.1\n Port {self.port}\n User {user}\n IdentityFile {folder}/id\n"
                   f" IdentitiesOnly yes\n IdentityAgent none\n UserKnownHostsFile {folder}/known\n GlobalKnownHostsFile none\n"
                   " StrictHostKeyChecking yes\n")
         threading.Thread(target=self.serve, daemon=True).start()
@@ -115,6 +116,48 @@ def bridges():
         bridge.stdout.close()
 
 
+def bridge_and_forgery(home, sshd, gateway, user):
+    """An honest bridge is believed, the same person's line through sshd is not."""
+    bridge = subprocess.Popen(sshd.ssh("far"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    bridge.stdout.readline()
+    check("a forced command's bridge is believed", gateway.wait_output(f"a tunnel for ssh {user} as alice, key SHA256:"), gateway.output())
+    with local_socket(sshd, f"{home}/state/tunnel.sock") as path:
+        answer(path, b'CULVERT/1 bridge {"as":"admin"}\n')
+        check("the same person's word through sshd is not",
+              gateway.wait_output("what a bridge tells of itself does not count") and "as admin" not in gateway.output(), gateway.output())
+    bridge.stdin.close()
+    bridge.wait(timeout=WAIT_S)
+    bridge.stdout.close()
+
+
+def as_an_ordinary_user():
+    """A gateway that may not look into sshd, which runs as root. In a mount namespace of its own, where there is an account for it."""
+    if os.getuid() != 0:
+        kit.skip("a gateway of another account", "needs root")
+        return
+    done = subprocess.run(["unshare", "-m", sys.executable, "-B", __file__, "account"], capture_output=True, text=True, timeout=120)
+    if "not permitted" in done.stderr or "ermission denied" in done.stderr:
+        kit.skip("a gateway of another account", done.stderr.strip())
+    else:
+        check("the same with a gateway of an ordinary account", done.returncode == 0, done.stdout + done.stderr)
+
+
+def account():
+    with scratch() as etc, scratch() as home, scratch() as far:
+        rows = {"passwd": f"tunuser:x:4242:4242::{home}:/bin/sh\n", "shadow": "tunuser:*:19000:0:99999:7:::\n"}
+        for name, row in rows.items():
+            kit.write(f"{etc}/{name}", open(f"/etc/{name}").read() + row, 0o644)
+            subprocess.run(["mount", "--bind", f"{etc}/{name}", f"/etc/{name}"], check=True)
+        os.makedirs(f"{home}/state", mode=0o700)
+        for path in (home, f"{home}/state"):
+            os.chown(path, 4242, 4242)
+        os.chmod(far, 0o711)
+        become = ("setpriv", "--reuid", "4242", "--regid", "4242", "--clear-groups")
+        with Sshd(far, forced(home), "tunuser") as sshd, Gateway(home, prefix=become) as gateway:
+            os.chmod(f"{far}/authorized", 0o644)
+            bridge_and_forgery(home, sshd, gateway, "tunuser")
+
+
 def forwarded_socket():
     with scratch() as home, scratch() as away, scratch() as far, Gateway(home), Sshd(far) as sshd:
         with local_socket(sshd, f"{home}/state/gateway.sock") as path:
@@ -153,6 +196,6 @@ if not os.path.exists(SSHD) or not shutil.which("ssh"):
     kit.finish()
 if os.getuid() == 0:
     os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
-for part in (bridges, forwarded_socket, publish):
+for part in (account,) if sys.argv[1:] == ["account"] else (bridges, as_an_ordinary_user, forwarded_socket, publish):
     part()
 kit.finish()
