@@ -318,8 +318,8 @@ static void pump_on_closed(void *arg, int exit_status, const struct fault *why)
     if (why)
         pump->why = *why;
     else if (exit_status > 0)
-        fault_set(&pump->why, -ERR_CLOSED, "the command there ended with status %d%s%s",
-                  exit_status, pump->noise[0] ? ": " : "", pump->noise);
+        fault_set(&pump->why, -ERR_IO, "the command there ended with status %d%s%s", exit_status,
+                  pump->noise[0] ? ": " : "", pump->noise);
     pump_end(pump);
 }
 

@@ -286,6 +286,7 @@ T(a_command_that_fails_says_so)
     channel->events.ended(channel->arg);
     channel_closed(channel, 3, NULL);
     loop_advance(g.loop, 0);
+    t_eq(g.why.code, -ERR_IO); /* worth the last error, as an ordinary close is not */
     t_has(g.why.text, "status 3: no gateway");
     t_ok(!strchr(g.why.text, '\x1b'));
     rig_end(&g);
