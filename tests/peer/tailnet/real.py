@@ -25,6 +25,7 @@ if not world.enter():
 
 import kit  # noqa: E402
 from kit import TOKEN, Gateway, check, environment  # noqa: E402
+from tailnet_kit import Device, Visitor, code_of  # noqa: E402
 
 PORT = 18789
 CAPABILITY = "culvert.dev/cap/gateway"
@@ -35,7 +36,7 @@ POLICY = {
         {"src": ["carol@"], "dst": ["*"], "app": {CAPABILITY: [{"role": "operator", "scopes": ["operator.read"]}]}},
     ],
 }
-TRUST = {"tunnel": {"trust": {"tags": {"tag:robot": {"scopes": ["operator.read"]}}}}}
+TRUST = {"gateway": {"auth": {"allowTailscale": True}}, "tunnel": {"trust": {"tags": {"tag:robot": {"scopes": ["operator.read"]}}}}}
 
 
 class Person:
@@ -143,7 +144,34 @@ def serve_without_certificates(owner, box):
     with Gateway(owner.home, "--port", str(PORT), env=owner.env, config=config) as gateway:
         check("serve without certificates is told", gateway.wait_output("switch HTTPS on"), gateway.output())
         check("also by status", "switch HTTPS on" in owner.run("status")[1])
-        check("and nothing is written", ask(box.socket, "GET", "serve-config")[2] == "null")
+        check("and nothing is written", ask(box.socket, "GET", "serve-config")[2].strip() in ("null", "{}"))
+
+
+def to(node, port):
+    """A connection to the gateway's host from a node, through the tailnet."""
+    ours, theirs = socket.socketpair()
+    subprocess.Popen([os.path.join(world.BIN, "tailscale"), f"--socket={node.socket}", "nc", f"box.{SUFFIX}", str(port)],
+                     stdin=theirs, stdout=theirs)  # ends with its connection
+    theirs.close()
+    return ours
+
+
+def by_tailscaleds_proxy(owner, box, laptop):
+    """tailscale serve to the gateway's port: the headers of the real proxy, and what a peer claims by itself."""
+    done = box.tailscale("serve", "--bg", "--http=80", f"http://127.0.0.1:{PORT}")
+    check("tailscale serve leads to the gateway", done.returncode == 0, done.stderr)
+    name, device = f"box.{SUFFIX}", Device(os.path.join(owner.home, "served"))
+    answer = Visitor(to(laptop, 80), host=name).connect(device)
+    check("who comes by it needs no secret, and pairs", code_of(answer) == "PAIRING_REQUIRED", answer)
+    rows = {row["deviceId"]: json.dumps(row) for row in pending(owner)}
+    check("with the name that whois bears out", "tailnet bob" in rows.get(device.id, ""), rows)
+    forger = Device(os.path.join(owner.home, "forger"))
+    claims = [("Tailscale-User-Login", "alice"), ("X-Forwarded-For", box.status()["TailscaleIPs"][0])]
+    for port, host in ((80, name), (PORT, f"127.0.0.1:{PORT}")):
+        Visitor(to(laptop, port), claims, host=host).connect(forger, {"token": TOKEN})
+        row = {row["deviceId"]: json.dumps(row) for row in pending(owner)}.get(forger.id, "")
+        check(f"claims of a peer at port {port} count for nothing", "tailnet bob" in row and "alice" not in row, row)
+    box.tailscale("serve", "reset")
 
 
 # ---- the double ----
@@ -273,6 +301,7 @@ def main():
                 trust_by_tag_and_grant(owner, people[1], people[2], people[0])
                 discovers(people[0])
                 says_what_is_wrong(people[0])
+                by_tailscaleds_proxy(owner, box, laptop)
                 survives_tailscaled(tailnet, people[0])
                 by_the_kernel(gateway, box, laptop, people[0])
             serve_without_certificates(owner, box)

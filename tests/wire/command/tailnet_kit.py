@@ -117,10 +117,13 @@ class Daemon:
 
 
 class Visitor:
-    """One WebSocket. to: (host, port) or a unix socket's path."""
+    """One WebSocket. to: (host, port), a unix socket's path, or a connected socket."""
 
     def __init__(self, to, headers=(), source=None, host=None):
-        if isinstance(to, str):
+        if isinstance(to, socket.socket):
+            self.socket = to
+            self.socket.settimeout(15)
+        elif isinstance(to, str):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(15)
             self.socket.connect(to)
