@@ -1,5 +1,6 @@
 """The world itself, proved with plain tools before anything is proved in it: hosts apart from this machine and from one
 another, users, sshd, forwards, NAT, and a line that is slow, lossy, narrow or cut when told."""
+import shutil
 import time
 
 from kit import World, check, finish, os, say, signal, subprocess, sys, until
@@ -47,6 +48,7 @@ def main():
         the_line(laptop, line)
         the_cut(laptop, sshd, tunnel)
     no_trace(world)
+    no_trace_of_a_killed_test()
     finish()
 
 
@@ -111,4 +113,30 @@ def no_trace(world):
     check("and nothing of them is mounted here", mounts == "0", mounts)
 
 
-main()
+def no_trace_of_a_killed_test():
+    """A test that is killed takes its hosts along, and all that runs in them."""
+    killed = subprocess.run([sys.executable, "-B", __file__, "and-be-killed"], capture_output=True, text=True)
+    pids = killed.stdout.split()
+    check("a test can be killed in the midst of it", killed.returncode == -signal.SIGKILL and len(pids) == 2, killed)
+    check("its hosts and what ran in them are gone", until("them to be gone", lambda: not any(running(pid) for pid in pids), 5), pids)
+
+
+def running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")")[-1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def be_killed():
+    host = World().host("short-lived")
+    print(host.pid, host.start(["sleep", "300"]).pid, flush=True)
+    shutil.rmtree(host.world.folder)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if "and-be-killed" in sys.argv:
+    be_killed()
+else:
+    main()

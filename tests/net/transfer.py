@@ -27,7 +27,7 @@ def main():
         gate.user("alice")
         gateway = Gateway(gate, "alice")
         gate.start([*PROGRAM, "serve", str(CANVAS)], name="bytes").wait_output("ready")
-        bare = Sshd(gate, culvert=False, RekeyLimit="1M")
+        bare = Sshd(gate, culvert=False, RekeyLimit="1M", LogLevel="DEBUG1")
         strict = Sshd(gate, STRICT, AllowTcpForwarding="no", AllowStreamLocalForwarding="no", MaxSessions=4)
         whole = Sshd(gate, WHOLE, RekeyLimit="1M")
         for sshd in (bare, strict, whole):
@@ -37,7 +37,7 @@ def main():
         tunnel.wait_up()
         device, url = os.path.join(laptop.folder, "device"), f"ws://127.0.0.1:{PORT}"
         pair(gateway, laptop, url, device)
-        both_ways(laptop, device, url)
+        both_ways(laptop, device, url, bare)
         crowd(laptop, device, url, tunnel)
         tunnel.stop()
         through_the_bridge(laptop, gate)
@@ -50,21 +50,28 @@ def moved(laptop, what, size, port=CANVAS):
     return done.json() if done.status == 0 else {"ok": False, "failed": str(done)[-600:]}
 
 
-def both_ways(laptop, device, url):
+def key_exchanges(sshd):
+    return sshd.process.output().count("SSH2_MSG_KEXINIT received")
+
+
+def both_ways(laptop, device, url, sshd):
     for what in ("get", "put"):
         environment = {"CULVERT_TOKEN": TOKEN}
         beside = laptop.start([*CLIENT, device, url, "watch", "1000"], name="beside", env=environment)
         loading = laptop.start([*CLIENT, device, url, "load", str(CALLS), "900"], name="load", env=environment)
         beside.wait_output('"answer"')
+        before = key_exchanges(sshd)
         told = moved(laptop, what, BYTES)
+        changes = key_exchanges(sshd) - before
         loading.stop()
         calls = last_line(loading)
         check(f"{what}: {BYTES >> 20} MB through the tunnel, byte for byte, with a new key each MB", told["ok"], told)
+        check(f"{what}: keys were changed all the time", changes >= BYTES >> 22, changes)
         check(f"{what}: all of {CALLS} calls a second beside it are answered", calls.get("asked") == calls.get("answered") != 0, calls)
         check(f"{what}: none waits longer than {SLOWEST_MS} ms", calls.get("max", 1e9) <= SLOWEST_MS, calls)
         check(f"{what}: a client that was there before is still there", beside.running() and '"down"' not in beside.output(), beside.output)
         beside.stop()
-        say(f"{what}: {told.get('bytes', 0) >> 20} MB at {told.get('rate')} MB/s; {calls.get('asked')} calls beside it: p50 {calls.get('p50')} ms, "
+        say(f"{what}: {told.get('bytes', 0) >> 20} MB at {told.get('rate')} MB/s, {changes} key exchanges; {calls.get('asked')} calls beside it: p50 {calls.get('p50')} ms, "
             f"p99 {calls.get('p99')} ms, slowest {calls.get('max')} ms")
 
 
