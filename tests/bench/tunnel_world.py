@@ -137,7 +137,7 @@ class World:
             if f'"{way}"' in run.stdout and '"up"' in run.stdout:
                 return
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the tunnel did not come up by way {way}: {run.stdout[-300:]} {run.stderr[-300:]}")
+                raise RuntimeError(f"the tunnel did not come up by way {way}: {run.stdout[:400]} {run.stderr[-300:]}")
             time.sleep(0.05)
 
     def wait_local(self, port, process, log):
