@@ -77,15 +77,15 @@ def calls(bench):
 def far(bench):
     with line(bench) as (wire, there, here), World(address=THERE, there=there, here=here) as world:
         port = world.serve(bench)
-        with world.ssh(port) as theirs, world.culvert(bench, port, "direct-tcpip") as ours:
-            for milliseconds, size, bar in FAR:
-                wire.round_trip(milliseconds)
+        for milliseconds, size, bar in FAR:
+            wire.round_trip(milliseconds)
+            with world.ssh(port) as theirs, world.culvert(bench, port, "direct-tcpip") as ours:
                 runs = [(get(bench, ours, size, here), bare(bench, world, port, size), get(bench, theirs, size, here))
                         for _ in range(TURNS)]
-                mine, floor, peer = (median(column) for column in zip(*runs))
-                yield row(f"tunnel download, one stream, {milliseconds} ms round trip", f"{mine:.0f} MB/s",
-                          f"≥ {bar} × ssh -L ({mine / peer:.2f})" if bar else f"({mine / peer:.2f} × ssh -L)",
-                          mine >= bar * peer if bar else None, f"{floor:.0f}, ssh -L {peer:.0f}", runs=runs)
+            mine, floor, peer = (median(column) for column in zip(*runs))
+            yield row(f"tunnel download, one stream, {milliseconds} ms round trip", f"{mine:.0f} MB/s",
+                      f"≥ {bar} × ssh -L ({mine / peer:.2f})" if bar else f"({mine / peer:.2f} × ssh -L)",
+                      mine >= bar * peer if bar else None, f"{floor:.0f}, ssh -L {peer:.0f}", runs=runs)
 
 
 def rows(bench):

@@ -83,7 +83,7 @@ class World:
         write(self.path("sshd_config"), "\n".join([
             f"ListenAddress {self.address}", f"Port {self.port}", f"HostKey {self.path('host')}", "UsePAM no",
             f"AuthorizedKeysFile {self.path('authorized')}", "StrictModes no", "PermitRootLogin prohibit-password",
-            "PidFile none", "LogLevel ERROR", *self.options]) + "\n")
+            "PidFile none", *self.options, "LogLevel ERROR"]) + "\n")
         write(self.path("config"), "\n".join([
             "Host bench", f"  HostName {self.address}", f"  Port {self.port}", f"  User {self.user}",
             f"  IdentityFile {self.path('key')}", "  IdentitiesOnly yes", f"  UserKnownHostsFile {self.path('known')}",
