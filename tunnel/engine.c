@@ -14,12 +14,13 @@
 #include "tunnel/wake.h"
 #include "tunnel/way.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define ENGINE_BRIDGE       "culvert bridge"
-#define ENGINE_PORT         18789
-#define ENGINE_BYTES_PER_MS 160000.0 /* a line of 160 MB/s is filled */
+#define ENGINE_BRIDGE      "culvert bridge"
+#define ENGINE_PORT        18789
+#define ENGINE_WINDOW_ROOT 600000.0 /* bytes, times the square root of the round trip in ms */
 
 struct asked {
     struct tunnel_question face; /* first: what the owner holds */
@@ -195,8 +196,10 @@ static const struct way_events engine_way_events = {engine_on_way, engine_on_no_
 
 /* ---- streams ---- */
 
-/* What a stream may have under way: enough to fill the line over its round trip, no more (sshd reads ahead as far as it
- * may, and a window far above what the line holds costs it, and us, time; tests/bench/tunnel/bare_ssh.c). */
+/* What a stream may have under way. sshd reads ahead as far as it may into one buffer, and moves what is in there for
+ * each 32 KiB it adds: where the window is larger than what the line holds, that costs more than the line gives. Between
+ * the two the best window grows with the square root of the round trip: 2 MiB up to 12 ms, 6 MB at 100 ms (measured with
+ * OpenSSH 9.2: at 100 ms 8 MiB carry less than 5, at none 16 MiB a quarter of 2). */
 static uint32_t engine_window(const struct engine *engine, const struct ssh *ssh, bool control)
 {
     struct ssh_facts facts;
@@ -207,7 +210,9 @@ static uint32_t engine_window(const struct engine *engine, const struct ssh *ssh
     ssh_facts(ssh, &facts);
     if (facts.rtt_ms >= 0 && (round_trip < 0 || facts.rtt_ms < round_trip))
         round_trip = facts.rtt_ms;
-    double window = SSH_WINDOW_SMALL + (round_trip > 0 ? round_trip : 0) * ENGINE_BYTES_PER_MS;
+    double window = ENGINE_WINDOW_ROOT * sqrt(round_trip > 0 ? round_trip : 0);
+    if (window < SSH_WINDOW_SMALL)
+        return SSH_WINDOW_SMALL;
     return window < SSH_WINDOW_BULK ? (uint32_t)window : SSH_WINDOW_BULK;
 }
 
