@@ -350,7 +350,10 @@ static void way_probe_opened(void *arg, int result, const struct fault *why)
     CHECK(way, WAY_MAGIC);
     way->round_trip = loop_now(way->config.loop) - way->asked_at;
     if (result < 0) {
-        way_next(way, why);
+        struct fault told = *why;
+        if (way->at == WAY_DIRECT && why->code == -ERR_CONNECT)
+            fault_set(&told, why->code, "%s (--gateway-port names another)", why->text);
+        way_next(way, &told);
         return;
     }
     way->probe = ssh_channel_drop(way->probe);

@@ -162,7 +162,10 @@ static int road_by_ssh(struct road *road, struct fault *reterr_fault)
 {
     const struct tunnel_listen listen = {
         .unix_path = road->path, .own_process = true, .service = BRIDGE_GATEWAY};
-    struct tunnel_options options = {.allow_child = true, .accept_new = road->target->accept_new};
+    struct tunnel_options options = {.allow_child = true,
+                                     .accept_new = road->target->accept_new,
+                                     .bridge_command = road->target->culvert,
+                                     .gateway_port = road->target->gateway_port};
 
     if (road->target->tunnel)
         options = *road->target->tunnel;

@@ -25,6 +25,8 @@ enum {
     OPTION_PASSWORD,
     OPTION_PIN,
     OPTION_ACCEPT_NEW,
+    OPTION_CULVERT,
+    OPTION_GATEWAY_PORT,
     OPTION_JSON,
     OPTION_TIMEOUT
 };
@@ -41,6 +43,10 @@ static const struct argp_option options[] = {
      "with wss: the certificate's fingerprint; then only it decides", 0},
     {"accept-new", OPTION_ACCEPT_NEW, NULL, 0,
      "with ssh: trust the key of a host seen for the first time, and remember it", 0},
+    {"culvert", OPTION_CULVERT, "COMMAND", 0,
+     "with ssh: how the bridge is started there (culvert bridge)", 0},
+    {"gateway-port", OPTION_GATEWAY_PORT, "N", 0,
+     "with ssh: the gateway's port there (18789), for when culvert is not on the PATH there", 0},
     {"json", OPTION_JSON, NULL, 0, "print exactly the reply's payload", 0},
     {"timeout", OPTION_TIMEOUT, "SECONDS", 0, "how long to wait for an answer", 0},
     {0},
@@ -77,6 +83,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct target *target = state->input;
     char *end;
+    long port;
     int reason;
 
     switch (key) {
@@ -85,10 +92,17 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case OPTION_PASSWORD: take_secret(&target->password, arg); return 0;
     case OPTION_PIN: target->pin = mem_string(arg); return 0;
     case OPTION_ACCEPT_NEW: target->accept_new = true; return 0;
+    case OPTION_CULVERT: target->culvert = mem_string(arg); return 0;
     case OPTION_JSON: target->json = true; return 0;
     case OPTION_TOKEN_FILE:
         if ((reason = target_read_token(target, arg)) != 0)
             argp_error(state, "cannot read the token file %s: %s", arg, strerror(reason));
+        return 0;
+    case OPTION_GATEWAY_PORT:
+        port = strtol(arg, &end, 10);
+        if (*end || port < 1 || port > 65535)
+            argp_error(state, "--gateway-port takes 1 to 65535, not \"%s\"", arg);
+        target->gateway_port = (int)port;
         return 0;
     case OPTION_TIMEOUT:
         target->timeout_ms = strtol(arg, &end, 10) * 1000;
@@ -296,6 +310,11 @@ int target_resolve(struct target *target, struct fault *reterr_fault)
     if (target->pin && (!target->url || (strncmp(target->url, "wss://", 6) != 0 &&
                                          strncmp(target->url, "ts://", 5) != 0)))
         return fault_set(reterr_fault, -ERR_INVALID, "--pin goes with --url wss://… or ts://…");
+    if ((target->gateway_port || target->culvert) &&
+        (!target->url || strncmp(target->url, "ssh://", 6) != 0))
+        return fault_set(reterr_fault, -ERR_INVALID, "%s goes with --url ssh://…%s",
+                         target->culvert ? "--culvert" : "--gateway-port",
+                         target->culvert ? "" : "; in other URLs the port follows the host");
     if (target->pin && !tls_fingerprint_parse(target->pin, fingerprint))
         return fault_set(reterr_fault, -ERR_INVALID,
                          "--pin takes the SHA-256 fingerprint of the certificate, 64 hex digits as "
@@ -313,6 +332,7 @@ void target_done(struct target *target)
 {
     mem_free(target->url);
     mem_free(target->pin);
+    mem_free(target->culvert);
     mem_free(target->state_dir);
     mem_free(target->place);
     mem_free(target->host);

@@ -16,6 +16,8 @@ struct target {
     char *url, *token, *password, *pin;
     bool json;       /* print exactly the reply's payload */
     bool accept_new; /* ssh://: a host seen for the first time is trusted */
+    int gateway_port; /* ssh://: the gateway's port there when there is no bridge; 0: its usual one */
+    char *culvert;    /* ssh://: how the bridge is started there; NULL: culvert bridge */
     int64_t timeout_ms;
     /* Settled by target_resolve. */
     char *state_dir; /* where our identity lives; of the local gateway when there is one */
@@ -28,8 +30,8 @@ struct target {
     bool local; /* by gateway.sock */
 };
 
-/* Child parser for a command's argp: --url --token --token-file --password --pin --accept-new --json --timeout. Its input is a
- * struct target. Secrets are copied and wiped from argv at once. */
+/* Child parser for a command's argp: --url --token --token-file --password --pin --accept-new
+ * --culvert --gateway-port --json --timeout. Its input is a struct target. Secrets are copied and wiped from argv at once. */
 extern const struct argp target_argp;
 #define TARGET_CHILDREN                                                                            \
     ((const struct argp_child[]){{&target_argp, 0, "Where the gateway is:", 10}, {0}})

@@ -11,7 +11,7 @@ import time
 import kit
 import sshd
 from kit import TOKEN, check, environment, run, write
-from tunnel import at_terminal, left_behind, world
+from tunnel import BIN, at_terminal, left_behind, world
 
 
 def refused():
@@ -67,6 +67,30 @@ def by_url():
         gone_and_silent(home, host)
 
 
+def without_culvert_there():
+    with world(path="/usr/bin:/bin") as (home, gateway, host):
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            closed = nobody.getsockname()[1]
+        at = ["health", "--url", "ssh://gate", "--token", TOKEN, "--gateway-port"]
+        code, _, err = run(home, *at, str(closed))
+        check("no culvert there, and nobody at its port: status 3, both reasons and the option",
+              code == 3 and "not in PATH" in err and "nobody listens" in err and "--gateway-port names" in err, f"{code} {err}")
+        code, _, err = run(home, *at, str(gateway.port))
+        check("--gateway-port leads to the gateway", code == 4 and "devices approve" in err, f"{code} {err}")
+        run(gateway.home, "devices", "approve", re.search(r"devices approve (\S+)", err)[1])
+        code, out, err = run(home, *at, str(gateway.port))
+        check("… and through", code == 0 and "ok" in out, f"{code} {out} {err}")
+        for port in ("0", "65536", "x"):
+            code, _, err = run(home, *at, port)
+            check(f"--gateway-port {port}: why", code == 2 and "1 to 65535" in err, f"{code} {err}")
+        code, _, err = run(home, "health", "--url", "ws://gate", "--gateway-port", "1")
+        check("--gateway-port is for ssh", code == 1 and "--gateway-port goes with" in err, f"{code} {err}")
+        code, _, err = run(home, "health", "--url", "ssh://gate", "--culvert", f"{BIN}/culvert bridge")
+        check("--culvert leads to the bridge", code == 0 and not err, f"{code} {err}")
+        code, _, err = run(home, "health", "--culvert", "culvert bridge")
+        check("--culvert is for ssh", code == 1 and "--culvert goes with" in err, f"{code} {err}")
+
+
 def gone_and_silent(home, host):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -103,7 +127,7 @@ if __name__ == "__main__":
     if why := sshd.missing():
         kit.skip("everything", why)
         kit.finish()
-    for part in (refused, by_url, at_a_terminal):
+    for part in (refused, by_url, without_culvert_there, at_a_terminal):
         if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
             part()
     kit.finish()

@@ -23,13 +23,13 @@ BIN = os.path.dirname(os.path.abspath(kit.CULVERT))
 
 
 @contextlib.contextmanager
-def world(**more):
-    """A gateway on a host `gate` that has an sshd, and a laptop's home whose ssh configuration knows it."""
+def world(path=f"{BIN}:{os.environ['PATH']}", **more):
+    """A gateway on a host `gate` that has an sshd (with that PATH), and a laptop's home whose ssh configuration knows it."""
     with scratch() as folder:
         far, near = os.path.join(folder, "far"), os.path.join(folder, "near")
         os.makedirs(os.path.join(near, ".ssh"), mode=0o700)
         os.makedirs(far)
-        with Gateway(far, **more) as gateway, sshd.Sshd(folder, CULVERT_STATE_DIR=f"{far}/state", PATH=f"{BIN}:{os.environ['PATH']}") as host:
+        with Gateway(far, **more) as gateway, sshd.Sshd(folder, CULVERT_STATE_DIR=f"{far}/state", PATH=path) as host:
             shutil.copy(host.config, os.path.join(near, ".ssh/config"))
             yield near, gateway, host
 
