@@ -58,7 +58,30 @@ static int code_of(const char *wire_code)
     return -ERR_IO;
 }
 
-/* The gateway's words, and what a person can do about the two common refusals. */
+/* What a person can do about a refusal, where the gateway's words are meant for other programs' settings. */
+static const char *advice_for(const char *code, bool local)
+{
+    static const struct {
+        const char *code, *text;
+        bool local; /* also for the gateway of this host */
+    } rows[] = {
+        {"AUTH_TOKEN_MISSING",
+         "unauthorized: that gateway has given this device no token of its own. Show it the "
+         "gateway's token, with --token-file FILE, until the device is approved and was let in "
+         "once; it lies in <state>/identity/token at the gateway's host",
+         false},
+        {"AUTH_TOKEN_MISMATCH",
+         "unauthorized: the token that was given is not that gateway's. Unless its configuration "
+         "names another, it lies in <state>/identity/token at the gateway's host",
+         true},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (strcmp(rows[i].code, code) == 0 && (rows[i].local || !local))
+            return rows[i].text;
+    return NULL;
+}
+
 static void take_error(struct client *client, const struct frame *frame)
 {
     CLEAN(json_free) struct json *error = json_parse(frame->error.at, frame->error.length, NULL);
@@ -67,22 +90,19 @@ static void take_error(struct client *client, const struct frame *frame)
     const char *code = json_string(json_get(error, "code"), "");
     const struct json *details = json_get(error, "details");
     const char *request_id = json_string(json_get(details, "requestId"), NULL);
+    const char *advice =
+        advice_for(json_string(json_get(details, "code"), ""), client->target->local);
 
     client->result = code_of(code);
     if (!client->hello)
         client->result = -ERR_AUTH;
     if (request_id)
         fault_set(&client->fault, client->result,
-                  "%s. At the gateway's host, run: culvert devices approve %s — then try again",
+                  "%s. At the gateway's host, run: culvert devices approve %s — then the same "
+                  "command here again",
                   message, request_id);
-    else if (strcmp(json_string(json_get(details, "code"), ""), "AUTH_TOKEN_MISSING") == 0 &&
-             !client->target->local)
-        fault_set(&client->fault, client->result,
-                  "%s. This device is not known there yet: give the gateway's token once, with "
-                  "--token-file FILE; it lies in <state>/identity/token at the gateway's host",
-                  message);
     else
-        fault_set(&client->fault, client->result, "%s", message);
+        fault_set(&client->fault, client->result, "%s", advice ? advice : message);
 }
 
 static void take_answer(struct client *client, const struct frame *frame)

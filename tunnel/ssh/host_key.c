@@ -83,6 +83,8 @@ static void host_key_unknown(struct ssh *ssh, const struct host_key *key, const 
 static void host_key_refuse(struct ssh *ssh, enum host_key_verdict verdict, const char *name,
                             int port, const char *where)
 {
+    const char *line = strrchr(where, ':');
+    int file_length = (int)(line ? (size_t)(line - where) : strlen(where));
     char pattern[300];
 
     if (port == 0 || port == 22)
@@ -93,8 +95,8 @@ static void host_key_refuse(struct ssh *ssh, enum host_key_verdict verdict, cons
         ssh_fail(ssh, -ERR_DENIED,
                  "the host key of %s has changed (%s says another): somebody may be in between, or "
                  "the host was set up "
-                 "anew. It now shows %s. If that is right: ssh-keygen -R '%s'",
-                 name, where, ssh->host_key, pattern);
+                 "anew. It now shows %s. If that is right: ssh-keygen -f '%.*s' -R '%s'",
+                 name, where, ssh->host_key, file_length, where, pattern);
     else if (verdict == HOST_KEY_REVOKED)
         ssh_fail(ssh, -ERR_DENIED,
                  "the host key of %s (%s) is revoked in %s: it must not be used any more", name,
