@@ -177,7 +177,7 @@ def publish():
             status, _, err = run(away, "status", "--url", f"ws://{address}", "--token", TOKEN)
             check("who comes that way is not local", status == 4 and "pairing required" in err, (status, err))
             status, _, err = run(away, "status", "--url", f"ws://{address}")
-            check("nor trusted as the user that ssh signs in as", status == 4 and "token missing" in err, (status, err))
+            check("nor trusted as the user that ssh signs in as", status == 4 and "of its own" in err, (status, err))
             _, out, _ = run(home, "devices", "list")
             check("the request says by which host", "published on far" in out, out)
             status, out, err = run(home, "status")
