@@ -360,6 +360,11 @@ static int device_admit(struct gateway *gw, struct store_batch *batch,
         return -ERR_FULL;
     if (!device->created_at)
         device->created_at = now;
+    /* What trust gave is trust's to take back: a person's word does not make it last. */
+    if (device_by_trust(device) && strcmp(via, PAIRING_VIA_TRUST) != 0) {
+        device->roles = 0;
+        device->scopes = SCOPE_NONE;
+    }
     snprintf(device->public_key, sizeof(device->public_key), "%s", asker->public_key);
     device->roles |= (unsigned)asker->role;
     device->scopes |= scopes;

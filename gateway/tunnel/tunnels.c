@@ -33,7 +33,7 @@ static bool holds_too_much(struct gateway *gw, const struct conn *conn)
     const struct device *device = conn->device_id ? device_find(gw, conn->device_id) : NULL;
     struct device_carry carry;
 
-    if (!device || conn->state != CONN_OPEN || !device_by_trust(device))
+    if (!device || conn->state != CONN_OPEN)
         return false;
     device_carries(gw, device, conn->identity, &carry);
     return !(carry.roles & (unsigned)conn->role) ||

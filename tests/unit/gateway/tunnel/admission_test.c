@@ -217,6 +217,27 @@ T(without_the_mapping_its_devices_ask)
     rig_free(rig);
 }
 
+/* What trust gave ends with it, also when a person then approves something smaller. */
+T(a_person_approves_what_is_asked_and_not_what_trust_once_gave)
+{
+    CLEAN(mem_free) char *config = trust("'operator.read','operator.write'");
+    struct rig *rig = rig_new(config);
+    struct kit_device d = kit_device(1);
+    struct peer *operator= peer_connect(rig, 4, "operator.admin operator.pairing");
+
+    expect(rig, &alice, "{" CLI ALL "}", &d,
+           "{'ok':true,'payload':{'auth':{'scopes':['operator.read','operator.write']}}}");
+    configure(rig, "{gateway: {auth: {token: '" RIG_TOKEN "'}}}");
+    expect(rig, &alice, SECRET, &d, ASKED);
+    CLEAN(mem_free) char *list = mem_string(peer_call(operator, "device.pair.list", "{}"));
+    const char *id = strstr(list, "\"requestId\":\"") + strlen("\"requestId\":\"");
+    CLEAN(mem_free) char *approve = mem_format("{'requestId':'%.36s'}", id);
+    t_json(peer_call(operator, "device.pair.approve", approve), "{'ok':true}");
+    t_eq(device_find(rig->gw, d.id)->scopes, SCOPE_READ);
+    expect(rig, &alice, "{" CLI TOKEN ALL "}", &d, ASKED);
+    rig_free(rig);
+}
+
 T(what_a_person_decided_trust_does_not_change)
 {
     CLEAN(mem_free) char *config = trust("'operator.read','operator.write'");
