@@ -172,10 +172,23 @@ static struct child_forward *forward_find(struct ssh_child *c, const char *to, s
     return NULL;
 }
 
+/* ssh replaces "%h" and "${NAME}" in a forward's path, and parts it at ":". The path is the far end's word: it must not read our
+ * environment, where secrets are. */
+static bool forward_may_name(const char *path)
+{
+    return path[0] == '/' && strpbrk(path, "%$:\\\"") == NULL;
+}
+
 void child_forward_open(struct ssh_channel *channel)
 {
     struct ssh *ssh = channel->ssh;
     struct ssh_child *c = ssh->child;
+
+    if (channel->kind != SSH_TCP && !forward_may_name(channel->text)) {
+        channel_fd_opened(channel, -ERR_UNSUPPORTED,
+                          "the socket's path over there has a character that ssh would replace");
+        return;
+    }
     char *to = channel->kind == SSH_TCP ? mem_format("[%s]:%d", channel->host, channel->port)
                                         : mem_string(channel->text);
     size_t count = 0;

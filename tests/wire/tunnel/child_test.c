@@ -95,6 +95,27 @@ T(an_rsa_key_is_used_by_ssh)
     kit_free(k);
 }
 
+/* The path of a stream is what the far end offers: ssh must not read our environment for it. */
+T(a_path_over_there_reads_no_variable_of_ours)
+{
+    struct kit *k = kit_rsa("");
+    struct echo *local = echo_new(k->loop, sshd_rig_path(k->rig, "of-ours.sock"));
+    static const char *const names[] = {"${CULVERT_TEST_SECRET}.sock", "%%.sock", "a:1"};
+
+    (void)setenv("CULVERT_TEST_SECRET", "of-ours", 1);
+    t_eq(kit_open(k), 0);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        struct stream *s =
+            stream_start(k, (struct ssh_channel_spec){.kind = SSH_STREAMLOCAL,
+                                                      .path = sshd_rig_path(k->rig, names[i])});
+        KIT_UNTIL(k, s->opened != 1);
+        t_eq(s->opened, -ERR_UNSUPPORTED);
+        stream_free(s);
+    }
+    echo_free(local);
+    kit_free(k);
+}
+
 T(many_bytes_and_a_reader_that_pauses)
 {
     struct kit *k = kit_rsa("");
