@@ -193,6 +193,16 @@ void bridge_write_offer(struct buf *out, const struct bridge_offer *offer)
     buf_add_char(out, '\n');
 }
 
+/* For people and their terminals: one line, whatever the far end wrote. */
+static char *plain_line(const char *text)
+{
+    char *line = mem_string(text);
+
+    for (char *c = line; c && *c; c++)
+        *c = (unsigned char)*c < ' ' || *c == 0x7f ? ' ' : *c;
+    return line;
+}
+
 static int offer_read(const struct json *tree, struct bridge_offer *ret, struct fault *fault)
 {
     const char *error = json_string(json_get(tree, "error"), NULL);
@@ -205,7 +215,7 @@ static int offer_read(const struct json *tree, struct bridge_offer *ret, struct 
                          "the culvert over there speaks another version of the bridge; bring both "
                          "to the same release");
     if (error) {
-        ret->error = mem_string(error);
+        ret->error = plain_line(error);
         return 0;
     }
     if (!socket || socket[0] != '/' || strlen(socket) > SOCKET_MAX)
@@ -214,8 +224,8 @@ static int offer_read(const struct json *tree, struct bridge_offer *ret, struct 
         return fault_set(fault, -ERR_CORRUPT, "the bridge gave no ticket");
     snprintf(ret->ticket, sizeof(ret->ticket), "%s", ticket);
     ret->socket = mem_string(socket);
-    ret->version = mem_string(json_string(json_get(tree, "version"), ""));
-    ret->gateway = mem_string(json_string(json_get(tree, "gateway"), ""));
+    ret->version = plain_line(json_string(json_get(tree, "version"), ""));
+    ret->gateway = plain_line(json_string(json_get(tree, "gateway"), ""));
     json_each (item, json_get(tree, "services"))
         if (bridge_service_parse(json_string(item, ""), &service))
             ret->services[service] = true;

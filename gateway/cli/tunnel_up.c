@@ -72,6 +72,8 @@ static void tell_service(const char *text)
     char state[REPORT_TEXT_MAX + 16];
 
     snprintf(state, sizeof(state), "STATUS=%s", text);
+    for (char *c = state; *c; c++) /* the far end's words: a line more would be another order */
+        *c = *c == '\n' ? ' ' : *c;
     notify_service(state);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct auth_question {
@@ -12,17 +13,41 @@ struct auth_question {
     struct ssh_auth *auth; /* NULL: gone */
 };
 
+/* What a terminal would act on becomes blank: C0, DEL, and C1, which UTF-8 spells C2 80 to C2 9F. */
+static void clean(char *text)
+{
+    for (unsigned char *c = (unsigned char *)text; *c != '\0'; c++) {
+        bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+
+        if (*c < ' ' || *c == 127 || c1)
+            *c = ' ';
+        if (c1)
+            *++c = ' ';
+    }
+}
+
+/* The server's own words say whose they are: they must not pass for a question about a key file or another host. */
+static void write_prompt(const struct ssh_auth *auth, enum ssh_question_kind kind,
+                         const char *prompt, char *out, size_t size)
+{
+    const struct ssh_host *host = &auth->ssh->host;
+
+    if (kind == SSH_ASK_INTERACTIVE)
+        (void)snprintf(out, size, "(%.60s@%.100s) %s", host->user, host->hostname, prompt);
+    else
+        (void)snprintf(out, size, "%s", prompt);
+    clean(out);
+}
+
 bool auth_ask(struct ssh_auth *auth, enum ssh_question_kind kind, const char *prompt, bool echo)
 {
     const struct ssh_policy *policy = auth->ssh->policy;
     struct auth_question *question;
-    size_t n = 0;
 
     if (policy->ask == NULL)
         return false;
     question = NEW(struct auth_question);
-    for (; *prompt != '\0' && n + 1 < sizeof question->prompt; prompt++)
-        question->prompt[n++] = (unsigned char)*prompt >= ' ' && *prompt != 127 ? *prompt : ' ';
+    write_prompt(auth, kind, prompt, question->prompt, sizeof question->prompt);
     question->shown = (struct ssh_question){.kind = kind, .prompt = question->prompt, .echo = echo};
     question->auth = auth;
     auth->question = question;

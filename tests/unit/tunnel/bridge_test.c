@@ -189,6 +189,16 @@ T(offer_of_an_error_reads_back)
     bridge_offer_done(&read);
 }
 
+T(offer_of_an_error_is_one_line)
+{
+    static const char line[] = "{\"culvert\":1,\"error\":\"no\\nMAINPID=1\\u001b[2J\"}";
+    struct bridge_offer read = {0};
+
+    t_eq(bridge_read_offer(line, strlen(line), &read, NULL), 0);
+    t_str(read.error, "no MAINPID=1 [2J");
+    bridge_offer_done(&read);
+}
+
 T(offer_verdicts)
 {
 #define GOOD "\"socket\":\"/x\",\"ticket\":\"" TICKET "\",\"services\":[\"gateway\",\"later\"]"
