@@ -37,8 +37,22 @@ size_t tickets_count(const struct tickets *tickets)
     return tickets->count;
 }
 
-/* Another user cannot use up what is there for all. */
-static int has_room(const struct tickets *tickets, uint32_t uid, struct fault *fault)
+static size_t count_of(const struct tickets *tickets, const struct peer_identity *identity)
+{
+    char key[IDENTITY_RATE_KEY_MAX], other[IDENTITY_RATE_KEY_MAX];
+    size_t same = 0;
+
+    peer_identity_rate_key(identity, key);
+    for (size_t i = 0; i < tickets->count; i++) {
+        peer_identity_rate_key(tickets->rows[i]->identity, other);
+        same += strcmp(key, other) == 0;
+    }
+    return same;
+}
+
+/* Nobody alone can use up what is there for all. */
+static int has_room(const struct tickets *tickets, uint32_t uid,
+                    const struct peer_identity *identity, struct fault *fault)
 {
     size_t same = 0;
 
@@ -50,6 +64,9 @@ static int has_room(const struct tickets *tickets, uint32_t uid, struct fault *f
     if (same >= TICKETS_USER_MAX && uid != (uint32_t)geteuid())
         return fault_set(fault, -ERR_FULL, "you have %d tunnels open here already; close one",
                          TICKETS_USER_MAX);
+    if (count_of(tickets, identity) >= TICKETS_ONE_MAX)
+        return fault_set(fault, -ERR_FULL, "you have %d tunnels open here already; close one",
+                         TICKETS_ONE_MAX);
     return 0;
 }
 
@@ -57,7 +74,7 @@ int tickets_issue(struct tickets *tickets, uint32_t uid, int32_t pid,
                   struct peer_identity *identity, char out[TOKEN_TEXT], struct ticket **ret,
                   struct fault *reterr_fault)
 {
-    int r = has_room(tickets, uid, reterr_fault);
+    int r = has_room(tickets, uid, identity, reterr_fault);
 
     if (r < 0)
         return r;

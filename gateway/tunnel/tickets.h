@@ -7,6 +7,7 @@
 
 #define TICKETS_MAX        256
 #define TICKETS_USER_MAX   64   /* of one unix user but us */
+#define TICKETS_ONE_MAX    128  /* of one identity: people may share our account */
 #define TICKET_STREAMS_MAX 1024 /* at once by one ticket */
 
 struct tickets;

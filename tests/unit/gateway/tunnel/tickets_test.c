@@ -20,6 +20,18 @@ static struct ticket *issue(struct tickets *tickets, uint32_t uid, int32_t pid,
     return ticket;
 }
 
+/* As somebody by a forced command on our own account. */
+static int issue_as(struct tickets *tickets, const char *name, struct fault *fault)
+{
+    CLEAN(peer_identity_unref)
+    struct peer_identity *identity = who_new(
+        &(struct who){IDENTITY_SSH, .uid = geteuid(), .user = "us", .vouched = true, .name = name});
+    struct ticket *ticket;
+    char text[TOKEN_TEXT];
+
+    return tickets_issue(tickets, geteuid(), 0, identity, text, &ticket, fault);
+}
+
 T(a_ticket_is_its_users_and_ends)
 {
     struct tickets *tickets = tickets_new();
@@ -88,9 +100,22 @@ T(one_user_cannot_use_up_all)
     t_eq(tickets_issue(tickets, other, 0, identity, text, &ticket, &fault), -ERR_FULL);
     t_has(fault.text, "close one");
     for (int i = TICKETS_USER_MAX; i < TICKETS_MAX; i++)
-        issue(tickets, geteuid(), 0, text);
-    t_eq(tickets_issue(tickets, geteuid(), 0, identity, text, &ticket, &fault), -ERR_FULL);
+        t_eq(issue_as(tickets, i & 1 ? "alice" : "bob", &fault), 0);
+    t_eq(issue_as(tickets, "carol", &fault), -ERR_FULL);
     t_eq(tickets_count(tickets), TICKETS_MAX);
+    tickets_free(tickets);
+}
+
+T(one_person_on_a_shared_account_cannot_either)
+{
+    struct tickets *tickets = tickets_new();
+    struct fault fault = {0};
+
+    for (int i = 0; i < TICKETS_ONE_MAX; i++)
+        t_eq(issue_as(tickets, "alice", &fault), 0);
+    t_eq(issue_as(tickets, "alice", &fault), -ERR_FULL);
+    t_has(fault.text, "close one");
+    t_eq(issue_as(tickets, "bob", &fault), 0);
     tickets_free(tickets);
 }
 
