@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define JUMP_WINDOW                                                                                \
+    (4u << 20) /* the round trip is not known yet; see engine_window for what a larger one costs */
 #define JUMP_CHUNK (64u << 10)
 
 struct ssh_jump {
@@ -165,10 +167,8 @@ static void jump_on_hop(struct op *op, int result)
 {
     struct ssh_jump *jump = CONTAINER(op, struct ssh_jump, op);
     struct ssh *ssh = jump->ssh;
-    struct ssh_channel_spec to = {.kind = SSH_TCP,
-                                  .host = ssh->host.hostname,
-                                  .port = ssh->host.port,
-                                  .window = SSH_WINDOW_BULK};
+    struct ssh_channel_spec to = {
+        .kind = SSH_TCP, .host = ssh->host.hostname, .port = ssh->host.port, .window = JUMP_WINDOW};
 
     if (result < 0) {
         jump_lost(jump, &op->fault);

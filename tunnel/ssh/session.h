@@ -16,7 +16,7 @@ struct ssh_channel; /* a stream over it */
 #define SSH_CHANNELS_MAX 512 /* of a session; one more: -ERR_BUSY */
 #define SSH_OUTPUT_MAX                                                                             \
     (4u << 20) /* encrypted bytes that wait for the socket; past it nobody may write */
-#define SSH_WINDOW_BULK  (16u << 20) /* receive windows, given at open */
+#define SSH_WINDOW_BULK  (16u << 20) /* receive windows, given at open; engine.c says which */
 #define SSH_WINDOW_SMALL (2u << 20)
 #define SSH_ALIVE_IDLE_MS                                                                          \
     2000 /* nothing heard for so long: a ping, unless ServerAliveInterval says otherwise */
