@@ -323,23 +323,27 @@ struct pump {
 };
 
 /* False: the other side cannot take it any more. */
+static bool pump_write(struct pump *pump)
+{
+    ssize_t n = write(pump->to, pump->data + pump->at, pump->length - pump->at);
+
+    if (n > 0)
+        pump->at += (size_t)n;
+    return n > 0 || errno == EAGAIN || errno == EINTR;
+}
+
+/* What was read is written at once: mostly there is room, and a call is a poll shorter. */
 static bool pump_step(struct pump *pump)
 {
-    ssize_t n;
-
-    if (pump->at < pump->length) {
-        n = write(pump->to, pump->data + pump->at, pump->length - pump->at);
-        if (n > 0)
-            pump->at += (size_t)n;
-        return n > 0 || errno == EAGAIN || errno == EINTR;
-    }
-    n = read(pump->from, pump->data, PUMP_BYTES);
+    if (pump->at < pump->length)
+        return pump_write(pump);
+    ssize_t n = read(pump->from, pump->data, PUMP_BYTES);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;
     pump->at = 0;
     pump->length = (size_t)n;
     pump->ended = n == 0;
-    return true;
+    return n == 0 || pump_write(pump);
 }
 
 static struct pollfd pump_wait(const struct pump *pump)

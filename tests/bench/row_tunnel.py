@@ -7,7 +7,7 @@ from bench import TOKEN, median, row
 from tunnel_line import THERE, line
 from tunnel_world import World
 
-TURNS, BYTES = 3, 400_000_000
+TURNS, CALLS, BYTES = 3, 7, 400_000_000
 # Round trip in ms, bytes of a download, bar against ssh -L (None: told only).
 FAR = [(20, 200_000_000, None), (100, 200_000_000, 2)]
 CONNECT = json.dumps({"type": "req", "id": "c", "method": "connect", "params": {
@@ -34,7 +34,7 @@ def bare(bench, world, port, size=BYTES):
                  str(port), str(size)])["mb_per_s"]
 
 
-def rpc(bench, port, seconds=4, prefix=()):
+def rpc(bench, port, seconds=1.5, prefix=()):
     request = json.dumps({"type": "req", "id": "1", "method": "last-heartbeat"})
     return said([*prefix, bench.program("load"), "rpc", "--url", f"ws://127.0.0.1:{port}", "--connections", "1",
                  "--window", "1", "--seconds", str(seconds), "--connect", CONNECT, "--request", request])["p50_us"]
@@ -62,12 +62,12 @@ def calls(bench):
         with World() as world:
             with world.ssh(gateway.port) as theirs:
                 with world.culvert(bench, gateway.port, "direct-tcpip") as ours:
-                    tcp = [(rpc(bench, ours), rpc(bench, theirs)) for _ in range(TURNS)]
+                    tcp = [(rpc(bench, ours), rpc(bench, theirs)) for _ in range(CALLS)]
                 with world.culvert(bench, gateway.port, "bridge", bridge_of(bench, gateway)) as ours:
-                    local = [(rpc(bench, ours), rpc(bench, theirs)) for _ in range(TURNS)]
+                    local = [(rpc(bench, ours), rpc(bench, theirs)) for _ in range(CALLS)]
         with World() as open_world, World(NO_FORWARDING) as world:
             with open_world.ssh(gateway.port) as theirs, world.culvert(bench, gateway.port, "exec", bridge_of(bench, gateway)) as ours:
-                command = [(rpc(bench, ours), rpc(bench, theirs)) for _ in range(TURNS)]
+                command = [(rpc(bench, ours), rpc(bench, theirs)) for _ in range(CALLS)]
     for what, runs, bar in [("direct channel", tcp, 1.1), ("streamlocal channel", local, 1.1), ("one exec per connection", command, 1.25)]:
         mine, peer = (median(column) for column in zip(*runs))
         yield row(f"small RPC through the tunnel, p50, {what}", f"{mine:.0f} µs", f"≤ {bar} × ssh -L ({mine / peer:.2f})",

@@ -137,7 +137,8 @@ class World:
             if f'"{way}"' in run.stdout and '"up"' in run.stdout:
                 return
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the tunnel did not come up by way {way}: {run.stdout[:400]} {run.stderr[-300:]}")
+                with open(self.path("up.log"), encoding="utf-8", errors="replace") as log:
+                    raise RuntimeError(f"the tunnel did not come up by way {way}: {log.read()[-600:].strip()}".replace("\n", "; "))
             time.sleep(0.05)
 
     def wait_local(self, port, process, log):
