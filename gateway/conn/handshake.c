@@ -155,6 +155,8 @@ static void take_found(struct conn *conn, struct conn_handshake *h)
         address_rate_key(&client, in->rate_key);
         in->exempt = false;
     }
+    if (found->carried) /* also when tailscaled does not tell whose bytes it brings */
+        in->exempt = in->direct = in->loopback = false;
     if (!found->identity)
         return;
     conn->identity = TAKE(found->identity);

@@ -215,6 +215,7 @@ static void on_holder(struct op *op, int result)
     } else if (identify->peer.transport == WS_UNIX) {
         read_headers(identify);
     } else {
+        identify->result.carried = true;
         op_init(&identify->step, identify->tailscale->gw->loop, on_forwarded, 0);
         whois_ask(identify->tailscale->whois, &identify->step, &identify->remote, identify->port,
                   &identify->found);

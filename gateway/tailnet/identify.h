@@ -25,10 +25,12 @@ enum identify_verdict {
 struct identified {
     enum identify_verdict verdict;
     struct peer_identity *identity; /* a reference of the asker's; NULL: none */
-    bool served;                    /* it came by tailscaled's proxy (Serve), proved */
-    bool funnel;                    /* and from the public Internet through Funnel */
-    char address[ADDRESS_TEXT];     /* served: the client's, as tailscaled told; "" else */
-    char why[FAULT_TEXT_MAX]; /* NONE and below: for the log; "" when there is nothing to say */
+    bool
+        carried; /* tailscaled holds the other end of a TCP connection: from elsewhere, whoever it is */
+    bool served;                /* it came by tailscaled's proxy (Serve), proved */
+    bool funnel;                /* and from the public Internet through Funnel */
+    char address[ADDRESS_TEXT]; /* served: the client's, as tailscaled told; "" else */
+    char why[FAULT_TEXT_MAX];   /* NONE and below: for the log; "" when there is nothing to say */
 };
 
 /* NULL: there is nothing to find out about this connection. What it needs of request (NULL: no headers) is copied;

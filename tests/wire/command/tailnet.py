@@ -207,6 +207,13 @@ def userspace():
             mine = Device(os.path.join(home, "m"))
             plain = code_of(Visitor(("127.0.0.1", gateway.port)).connect(mine, {"token": TOKEN}))
             check("a program of this host is not taken for a peer", "bob" not in json.dumps(pending(home).get(mine.id, {})), plain)
+            here = Visitor(("127.0.0.1", gateway.port)).connect(None, {"token": TOKEN})
+            check("with the secret it has its scopes", scopes_of(here) == ["operator.read"], here)
+            for mode in "garbage", "silent":
+                daemon.set(modes={"whois": mode})
+                door = daemon.carry(f"127.0.0.1:{gateway.port}", as_=TAGGED)
+                there = Visitor(door, host=host).connect(None, {"token": TOKEN})
+                check(f"a forwarded peer has none, also while whois is {mode}", scopes_of(there) == [], there)
 
 
 in_namespace = tailnet_kit.enter_namespace()

@@ -161,7 +161,7 @@ class Visitor:
         self.socket.sendall(head + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data)))
 
     def connect(self, device, auth=None, role="operator", scopes=("operator.read",)):
-        """The answer to connect."""
+        """The answer to connect. device None: the secret alone."""
         challenge = self.read()["payload"]
         token = (auth or {}).get("token", "")
         kind = "node" if role == "node" else "cli"
@@ -169,10 +169,11 @@ class Visitor:
         params = {"minProtocol": 4, "maxProtocol": 4, "client": client, "role": role, "scopes": list(scopes), "caps": []}
         if auth:
             params["auth"] = auth
-        signed = ["v3", device.id, client["id"], client["mode"], role, ",".join(scopes), str(challenge["ts"]), token, challenge["nonce"],
+        signed = device and ["v3", device.id, client["id"], client["mode"], role, ",".join(scopes), str(challenge["ts"]), token, challenge["nonce"],
                   "linux", ""]
-        params["device"] = {"id": device.id, "publicKey": base64url(device.public), "signature": base64url(device.sign("|".join(signed))),
-                            "signedAt": challenge["ts"], "nonce": challenge["nonce"]}
+        if device:
+            params["device"] = {"id": device.id, "publicKey": base64url(device.public), "signature": base64url(device.sign("|".join(signed))),
+                                "signedAt": challenge["ts"], "nonce": challenge["nonce"]}
         self.write({"type": "req", "id": "1", "method": "connect", "params": params})
         while (frame := self.read()) is not None:
             if frame.get("type") == "res":
