@@ -162,6 +162,20 @@ static bool may_be_local(const struct ingress *in)
     return !in->proxied && (in->transport == WS_TCP ? in->direct : in->own_uid);
 }
 
+bool authorize_elsewhere(struct web_call *call)
+{
+    struct ingress *in = &call->ingress;
+    struct auth_policy policy;
+
+    in->exempt = in->direct = in->loopback = false;
+    auth_policy_read(call->gw->config, &policy);
+    call->scopes = auth_secret_scopes(&policy, in);
+    if (scope_allows(call->scopes, call->route->scope, 4))
+        return true;
+    refuse_scope(call);
+    return false;
+}
+
 enum authorized authorize(struct web_call *call)
 {
     const struct route *route = call->route;
@@ -193,5 +207,8 @@ enum authorized authorize(struct web_call *call)
         refuse_scope(call);
         return AUTHORIZED_NOT;
     }
+    /* tailscaled may bring a peer's bytes to loopback, where the shared secret is worth more. */
+    if (policy.mode != AUTH_NONE && call->ingress.loopback && !call->device_id[0])
+        call->tailnet = identify_new(call->gw, call->request->peer, call->request);
     return policy.mode == AUTH_NONE ? AUTHORIZED_ASK : AUTHORIZED;
 }

@@ -89,6 +89,8 @@ void web_call_free(struct web_call *call)
         call->release(call);
     unhold(call);
     op_drop(&call->op);
+    identify_free(call->tailnet);
+    peer_identity_unref(call->found.identity);
     *call->link = call->next;
     if (call->next)
         call->next->link = call->link;
@@ -305,12 +307,26 @@ static void on_located(struct op *op, int result)
     authorize_refuse(call);
 }
 
+static void on_identified(struct op *op, int result)
+{
+    struct web_call *call = CONTAINER(op, struct web_call, op);
+
+    (void)result;
+    if (!call->found.carried || authorize_elsewhere(call))
+        run(call);
+}
+
 void http_route(void *arg, struct http_exchange *x)
 {
     struct web_call *call = http_watcher(x);
     struct gateway *gw = arg;
 
     CHECK(call, WEB_CALL_MAGIC);
+    if (call->tailnet) {
+        op_init(&call->op, gw->loop, on_identified, 0);
+        identify_run(call->tailnet, &call->op, &call->found);
+        return;
+    }
     if (!call->ask_local) {
         run(call);
         return;

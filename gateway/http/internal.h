@@ -11,6 +11,8 @@ enum authorized {
     AUTHORIZED_NOT, /* refused: answered, or held for a while and then answered */
 };
 enum authorized authorize(struct web_call *call);
+/* It came from elsewhere after all: what does its credential carry from there? False: refused and answered. */
+bool authorize_elsewhere(struct web_call *call);
 /* 401. */
 void authorize_refuse(struct web_call *call);
 

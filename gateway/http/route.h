@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "gateway/conn/ingress.h"
 #include "gateway/conn/scope.h"
+#include "gateway/tailnet/identify.h"
 
 struct gateway;
 struct web_call;
@@ -67,7 +68,10 @@ struct web_call {
 
     /* http.c's */
     struct http_exchange *exchange;
-    struct op op; /* the local test */
+    struct op op; /* the local test, or the tailnet's */
+    struct identify
+        *tailnet; /* before the handler runs: does tailscaled bring it; NULL: not asked */
+    struct identified found;
     struct timer delay;
     bool ask_local; /* before the handler runs */
     bool held;      /* its refusal is being delayed */

@@ -188,6 +188,22 @@ def bind_lan():
         check("is asked about as well", "bob@example.com" in json.dumps(pending(home).get(device.id, {})), pending(home))
 
 
+INVOKE = '{"tool":"session_status","args":{}}'
+
+
+def said(to, lines):
+    """What an HTTP request is answered."""
+    connection = socket.socket(socket.AF_UNIX if isinstance(to, str) else socket.AF_INET)
+    connection.settimeout(15)
+    connection.connect(to)
+    connection.sendall("\r\n".join(lines).encode())
+    answer = b""
+    while part := connection.recv(65536):
+        answer += part
+    connection.close()
+    return answer.decode()
+
+
 def userspace():
     """tailscaled brings a peer's connection to loopback: its headers are the peer's own words."""
     with scratch() as home, Daemon(home) as daemon:
@@ -209,6 +225,11 @@ def userspace():
             check("a program of this host is not taken for a peer", "bob" not in json.dumps(pending(home).get(mine.id, {})), plain)
             here = Visitor(("127.0.0.1", gateway.port)).connect(None, {"token": TOKEN})
             check("with the secret it has its scopes", scopes_of(here) == ["operator.read"], here)
+            invoke = ["POST /tools/invoke HTTP/1.1", f"Host: {host}", f"Authorization: Bearer {TOKEN}", "Content-Type: application/json",
+                      f"Content-Length: {len(INVOKE)}", "Connection: close", "", INVOKE]
+            check("plain HTTP with the secret the same: from here", said(("127.0.0.1", gateway.port), invoke).startswith("HTTP/1.1 200"))
+            answer = said(door, invoke)
+            check("and by tailscaled not", answer.startswith("HTTP/1.1 403") and "operator.write" in answer, answer)
             for mode in "garbage", "silent":
                 daemon.set(modes={"whois": mode})
                 door = daemon.carry(f"127.0.0.1:{gateway.port}", as_=TAGGED)
