@@ -41,7 +41,9 @@ struct way {
     struct defer tell;
     struct fault why; /* why not this far, row by row */
     char command[BRIDGE_LINE_MAX];
-    bool told; /* the notice of a lesser way */
+    bool told;  /* the notice of a lesser way */
+    bool knows; /* a bridge has led to its gateway before */
+    bool down;  /* and says now that there is none */
 };
 
 static void way_try(struct way *way, enum way_place place);
@@ -75,7 +77,7 @@ static void way_forget(struct way *way)
     way->probe = ssh_channel_drop(way->probe);
     timer_stop(way->config.loop, &way->step);
     defer_stop(way->config.loop, &way->tell);
-    way->ready = false;
+    way->ready = way->down = false;
     way->at = WAY_END;
 }
 
@@ -152,6 +154,7 @@ static void way_found(struct way *way)
 {
     timer_stop(way->config.loop, &way->step);
     way->ready = true;
+    way->knows = way->knows || way->at == WAY_BRIDGE;
     if (way->at != WAY_BRIDGE && !way->told && way->why.code) {
         struct fault notice = way->why;
         way->told = true;
@@ -171,7 +174,8 @@ static void way_next(struct way *way, const struct fault *why)
                   why->text);
     else
         fault_set(&way->why, why->code, "%s: %s", way_rows[way->at].name, why->text);
-    if (way->at + 1 < WAY_END) {
+    /* While the gateway we know is down, whoever has its port must not be taken for it. */
+    if (way->at + 1 < WAY_END && !(way->knows && way->down)) {
         way_try(way, way->at + 1);
         return;
     }
@@ -242,6 +246,7 @@ static void way_take_offer(struct way *way)
     if (way->offer.error) {
         fault_set(&why, -ERR_NOT_FOUND, "%.400s", way->offer.error);
         way_drop_bridge(way);
+        way->down = true;
         way_next(way, &why);
         return;
     }

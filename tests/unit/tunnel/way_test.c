@@ -200,6 +200,24 @@ T(nobody_anywhere_is_told_with_every_reason)
     rig_end(&g);
 }
 
+/* Somebody else on that host may have its port. */
+T(while_the_gateway_we_know_is_down_its_port_is_nobodys)
+{
+    struct rig g;
+
+    rig_start(&g);
+    bridge_up(&g);
+    t_eq(g.ready, 1);
+    way_look(g.way, &g.ssh);
+    struct ssh_channel *bridge = channel_newest();
+    answer(&g, 0, NULL);
+    print(&g, bridge, "{\"culvert\":1,\"error\":\"no gateway is running here\"}\n");
+    t_ok(channel_newest() == bridge);
+    t_eq(g.none, 1);
+    t_has(g.why.text, "bridge: no gateway is running here");
+    rig_end(&g);
+}
+
 T(where_forwarding_is_forbidden_each_stream_is_a_command)
 {
     struct rig g;
