@@ -2,6 +2,10 @@
  * over there that lead here. */
 #include "tests/wire/tunnel/ssh_kit.h"
 
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 static int64_t alive_until_lost(struct kit *k)
 {
     int64_t since = loop_now(k->loop);
@@ -214,5 +218,29 @@ T(no_ports_where_it_is_forbidden)
     KIT_UNTIL(k, !op_running(&op));
     t_eq(op.result, -ERR_DENIED);
     t_has(op.fault.text, "AllowTcpForwarding");
+    kit_free(k);
+}
+
+/* Between two of our own looks the kernel gives up by itself: bytes that nobody acknowledges, a peer that is gone. */
+T(its_socket_knows_when_to_give_up)
+{
+    struct kit *k = kit_new("");
+    int found = 0;
+
+    t_eq(kit_open(k), 0);
+    for (int fd = 3; fd < 1024; fd++) {
+        struct sockaddr_in peer = {0};
+        socklen_t length = sizeof peer, size = sizeof(unsigned);
+        unsigned user_timeout = 0, alive = 0;
+        if (getpeername(fd, (struct sockaddr *)&peer, &length) < 0 || peer.sin_family != AF_INET ||
+            ntohs(peer.sin_port) != k->rig->port)
+            continue;
+        found++;
+        t_eq(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, &size), 0);
+        t_ok(user_timeout > 0 && user_timeout <= 30000);
+        t_eq(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &alive, &size), 0);
+        t_ok(alive != 0);
+    }
+    t_eq(found, 1);
     kit_free(k);
 }
