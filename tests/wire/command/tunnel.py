@@ -241,6 +241,20 @@ def for_systemd():
             check("and that it stops", manager.recv(4096) == b"STOPPING=1")
 
 
+def the_unit():
+    """deploy/systemd/culvert-tunnel@.service is one that systemd takes without a word."""
+    if not shutil.which("systemd-analyze"):
+        kit.skip("the systemd unit", "no systemd-analyze here")
+        return
+    with scratch() as folder:
+        text = open(f"{TOP}/deploy/systemd/culvert-tunnel@.service").read()
+        unit = f"{folder}/culvert-tunnel@gate.service"
+        write(unit, text.replace("ExecStart=culvert ", f"ExecStart={os.path.abspath(kit.CULVERT)} "))
+        done = subprocess.run(["systemd-analyze", "verify", "--user", "--man=no", "--recursive-errors=no", unit], capture_output=True, text=True,
+                              env={**os.environ, "XDG_RUNTIME_DIR": folder}, timeout=kit.WAIT_S)
+        check("systemd takes the unit", done.returncode == 0 and not done.stderr, done.stderr)
+
+
 def not_there():
     """A host that is away is waited for, and that is said once."""
     with world() as (home, gateway, host):
@@ -284,7 +298,7 @@ if __name__ == "__main__":
     if why := sshd.missing():
         kit.skip("everything", why)
         kit.finish()
-    parts = [usage, a_tunnel, killed, for_systemd, not_there, checked]
+    parts = [usage, a_tunnel, killed, for_systemd, the_unit, not_there, checked]
     for part in parts:
         if not sys.argv[1:] or part.__name__ in sys.argv[1:]:
             part()
