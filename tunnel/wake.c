@@ -93,8 +93,7 @@ static void wake_on_netlink(void *arg, int events)
             break;
         }
         unsigned left = (unsigned)n;
-        for (const struct nlmsghdr *m = (const void *)chunk; NLMSG_OK(m, left);
-             m = NLMSG_NEXT(m, left))
+        for (struct nlmsghdr *m = (void *)chunk; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left))
             changed = changed || wake_matters(m);
     }
     if (changed && !timer_running(&wake->settle))

@@ -443,6 +443,6 @@ static int way_exec_route(struct way *way, enum bridge_service service,
 
 static const struct way_row way_rows[WAY_END] = {
     [WAY_BRIDGE] = {"bridge", way_bridge_look, way_bridge_route, .gated = true},
-    [WAY_DIRECT] = {"direct-tcpip", way_direct_look, way_direct_route},
-    [WAY_EXEC] = {"exec", way_exec_look, way_exec_route},
+    [WAY_DIRECT] = {"direct-tcpip", way_direct_look, way_direct_route, .gated = false},
+    [WAY_EXEC] = {"exec", way_exec_look, way_exec_route, .gated = false},
 };

@@ -32,8 +32,9 @@ static bool has_address(const struct tailnet_node *node, const char *wanted)
     return false;
 }
 
-/* How well it fits: the best wins, if only one fits so well. Host names are what machines call themselves; first
- * labels of another tailnet belong to nodes that it shares with ours. */
+/* How well it fits: the best wins, if only one fits so well. Host names are what machines call themselves, and first
+ * labels of another tailnet belong to nodes that it shares with ours: either may be somebody who wants to be taken for
+ * another, so these two are told to the person and never dialled. */
 enum fit { NO_FIT, HOST_NAME, SHARED_LABEL, OUR_LABEL, WHOLE };
 
 static enum fit fit_of(const struct tailnet_status *status, const struct tailnet_node *node,
@@ -87,7 +88,7 @@ const struct tailnet_node *tailnet_find(const struct tailnet_status *status, con
     look_at(&search, &status->self, name, length);
     for (size_t i = 0; i < status->peer_count; i++)
         look_at(&search, &status->peers[i], name, length);
-    if (search.best && !search.twice)
+    if (search.fit >= OUR_LABEL && !search.twice)
         return search.best;
     if (search.twice)
         fault_set(
@@ -95,6 +96,11 @@ const struct tailnet_node *tailnet_find(const struct tailnet_status *status, con
             "more than one device of the tailnet is called %s: give its MagicDNS name or address "
             "(culvert tunnel discover lists them)",
             name);
+    else if (search.best)
+        fault_set(reterr_fault, -ERR_NOT_FOUND,
+                  "no device of this tailnet has the name %s; %s calls itself so: give that name "
+                  "if it is the one",
+                  name, search.best->name);
     else if (strcmp(status->state, "Running") != 0)
         fault_set(reterr_fault, -ERR_NOT_FOUND,
                   "the tailnet is not up here (%s): run 'tailscale up'", status->state);

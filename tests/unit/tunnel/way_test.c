@@ -122,7 +122,7 @@ T(a_greeting_before_the_offer_is_passed_over)
     struct ssh_channel *bridge = channel_newest();
     answer(&g, 0, NULL);
     print(&g, bridge, "Welcome!\nLast login: today\n\n{\"cul");
-    for (const char *c = OFFER + 5; *c; c++) {
+    for (const char *c = &OFFER[5]; *c; c++) {
         char one[2] = {*c, '\0'};
         print(&g, bridge, one);
     }
