@@ -40,6 +40,10 @@ class Line:
         if answer != "ok":
             raise RuntimeError(f"line: {command}: {answer}")
 
+    def send_buffer(self, prefix, most):
+        """What TCP may hold on the far host: poll() lets a sender have two thirds of it under way."""
+        subprocess.run([*prefix, "sysctl", "-qw", f"net.ipv4.tcp_wmem=4096 16384 {most}"], check=True)
+
     def round_trip(self, milliseconds):
         self.tell(f"delay {milliseconds / 2:g}")
 
