@@ -117,7 +117,7 @@ class Client:
 
 class Bench:
     def __init__(self, culvert, programs):
-        self.culvert, self.programs = os.path.abspath(culvert), programs
+        self.culvert, self.programs = os.path.abspath(culvert), os.path.abspath(programs)
 
     def program(self, name):
         """The path of a measuring program, wherever its folder put it."""
