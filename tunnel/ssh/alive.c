@@ -5,7 +5,9 @@
  *
  * A line that is full of our own bytes delays the ping behind them: as long as the peer's kernel goes on
  * acknowledging data (TCP_INFO), it is slow and not dead. A stopped server acknowledges too, but only what its socket
- * buffer holds; then its window closes and nothing more is acknowledged. */
+ * buffer holds; then its window closes and nothing more is acknowledged.
+ * A line can also be dead one way only, with the server talking on: what its kernel does not acknowledge for as
+ * long as a silence may last has not arrived. */
 #include "tunnel/ssh/session_internal.h"
 
 #include <netinet/in.h>
@@ -33,17 +35,20 @@ static int64_t alive_patience(const struct ssh *ssh)
     return ssh->host.alive_interval_ms * count;
 }
 
-/* Bytes the peer's kernel has acknowledged; 0: not TCP, or not told. */
-static uint64_t alive_acked(const struct ssh *ssh)
+/* Bytes the peer's kernel has acknowledged; 0: not TCP, or not told. ret_open: whether it still owes us some. */
+static uint64_t alive_acked(const struct ssh *ssh, bool *ret_open)
 {
+    *ret_open = false;
 #ifdef TCP_INFO
     struct tcp_info info;
     socklen_t length = sizeof info;
 
     memset(&info, 0, sizeof info);
     if (getsockopt(ssh->fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
-        length >= offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof info.tcpi_bytes_acked)
+        length >= offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof info.tcpi_bytes_acked) {
+        *ret_open = info.tcpi_unacked > 0;
         return info.tcpi_bytes_acked;
+    }
 #else
     (void)ssh;
 #endif
@@ -110,9 +115,12 @@ static void alive_on_tick(void *arg)
 {
     struct ssh *ssh = arg;
     int64_t now = loop_now(ssh->loop);
-    uint64_t acked = alive_acked(ssh);
+    bool owed;
+    uint64_t acked = alive_acked(ssh, &owed);
 
     CHECK(ssh, SSH_MAGIC);
+    if (!owed || acked != ssh->acked)
+        ssh->owed_at = now;
     if (acked != ssh->acked) {
         ssh->acked = acked;
         ssh->acked_at = now;
@@ -121,6 +129,11 @@ static void alive_on_tick(void *arg)
         ssh_fail(ssh, -ERR_TIMEOUT, "%s did not say for %d s whether it opens a stream%s%s",
                  ssh->host.hostname, SSH_OPEN_MS / 1000, ssh->opening->host != NULL ? " to " : "",
                  ssh->opening->host != NULL ? ssh->opening->host : "");
+        return;
+    }
+    if (owed && now - ssh->owed_at >= alive_idle(ssh) + alive_patience(ssh)) {
+        ssh_fail(ssh, -ERR_TIMEOUT, "nothing sent to %s has arrived for %.1f s", ssh->host.hostname,
+                 (double)(now - ssh->owed_at) / 1000);
         return;
     }
     if (ssh->ping_at == 0) {
@@ -138,8 +151,10 @@ static void alive_on_tick(void *arg)
 
 void ssh_alive_start(struct ssh *ssh)
 {
-    ssh->heard_at = ssh->acked_at = loop_now(ssh->loop);
-    ssh->acked = alive_acked(ssh);
+    bool open;
+
+    ssh->heard_at = ssh->acked_at = ssh->owed_at = loop_now(ssh->loop);
+    ssh->acked = alive_acked(ssh, &open);
     timer_start(ssh->loop, &ssh->alive, ALIVE_TICK_MS, ALIVE_TICK_MS, alive_on_tick, ssh);
 }
 

@@ -176,6 +176,7 @@ struct ssh {
     bool asked;     /* alive_ask: no tcpip-forward any more */
     uint64_t acked; /* by the peer's kernel, when last looked at */
     int64_t acked_at;
+    int64_t owed_at; /* since when it has acknowledged nothing of what it has not */
 
     struct ssh_child *child;
 };
